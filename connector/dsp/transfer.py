@@ -1,0 +1,71 @@
+"""Transfer process: which message moves which state, and nothing else.
+
+DSP 2025-1, "Transfer Process Protocol", state machine figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import ClassVar, Self
+
+from connector.dsp.messages import DataAddress, Kind, Role
+from connector.dsp.process import Process
+from connector.odrl.model import Json
+
+
+class State(StrEnum):
+    REQUESTED = "REQUESTED"
+    STARTED = "STARTED"
+    SUSPENDED = "SUSPENDED"
+    COMPLETED = "COMPLETED"
+    TERMINATED = "TERMINATED"
+
+
+C, P, K, S = Role.CONSUMER, Role.PROVIDER, Kind, State
+
+OPEN = (S.REQUESTED, S.STARTED, S.SUSPENDED)
+
+TRANSITIONS: Mapping[tuple[StrEnum | None, Role, Kind], StrEnum] = {
+    (None, C, K.TRANSFER_REQUEST): S.REQUESTED,
+    (S.REQUESTED, P, K.START): S.STARTED,
+    **{(S.SUSPENDED, by, K.START): S.STARTED for by in Role},
+    **{(S.STARTED, by, K.COMPLETE): S.COMPLETED for by in Role},
+    **{(S.STARTED, by, K.SUSPEND): S.SUSPENDED for by in Role},
+    **{(state, by, K.TERMINATE_TRANSFER): S.TERMINATED for state in OPEN for by in Role},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferProcess(Process):
+    """One transfer process as one side holds it.
+
+    `data_address` is where the consumer pulls (as it received it). `epoch` grows with every suspension at the provider:
+    a token of an earlier epoch is dead (DSP-092).
+    """
+
+    TABLE: ClassVar[Mapping[tuple[StrEnum | None, Role, Kind], StrEnum]] = TRANSITIONS
+    TERMINAL: ClassVar[frozenset[StrEnum]] = frozenset({S.COMPLETED, S.TERMINATED})
+    TERMINATED: ClassVar[StrEnum] = S.TERMINATED
+    TERMINATION: ClassVar[Kind] = K.TERMINATE_TRANSFER
+
+    state: State | None = None
+    agreement_id: str
+    dataset_id: str
+    format: str
+    data_address: DataAddress | None = field(default=None, repr=False)
+    epoch: int = 0
+    callbacks: tuple[Json, ...] = ()
+
+    @property
+    def current(self) -> State | None:
+        return self.state
+
+    def at(self, state: StrEnum | None) -> Self:
+        return replace(self, state=None if state is None else State(state))
+
+    @property
+    def open_for_data(self) -> bool:
+        """Whether data may flow: STARTED, and we have not committed to stop it (a pending SUSPEND or COMPLETE)."""
+        return self.state is S.STARTED and self.pending not in (K.SUSPEND, K.COMPLETE)

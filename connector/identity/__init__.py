@@ -1,0 +1,1 @@
+"""Who is speaking. Computes, never fetches."""
