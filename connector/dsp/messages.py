@@ -187,9 +187,7 @@ NegotiationMessage: TypeAlias = (
     | ContractFinalized
     | ContractTermination
 )
-TransferMessage: TypeAlias = (
-    TransferRequest | TransferStart | TransferSuspension | TransferCompletion | TransferTermination
-)
+TransferMessage: TypeAlias = TransferRequest | TransferStart | TransferSuspension | TransferCompletion | TransferTermination
 Message: TypeAlias = NegotiationMessage | TransferMessage
 
 
