@@ -1,15 +1,29 @@
 """Settings: `connector.toml`, overridden by `CONNECTOR_*` environment variables.
 
-`CONNECTOR_PUBLIC_PORT=8443` sets `[public] port`; a list is comma-separated. Unknown keys are errors that name the file
-and line and the nearest known key.
+`CONNECTOR_PUBLIC_PORT=8443` sets `[public] port`; a list is comma-separated. A duration is written `"30s"`, `"1h30m"` or
+`"PT10M"`. `load` reports every problem at once, with file, line and column: unknown keys with the nearest known one,
+wrong types, wrong values, and combinations that would leave a door open. An unknown variable that resembles no key is
+left alone: Kubernetes gives a pod beside a service called "connector" a dozen of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import difflib
+import ipaddress
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, is_dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+from connector.errors import InvalidFiles, Problem
+
+FILE = "connector.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +99,7 @@ class Settings:
     database: str = "connector.sqlite"
     catalog: str = "catalog"
     policies: str = "policies"
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     public: Public = Public()
     management: Management = Management()
     identity: IdentitySettings = IdentitySettings()
@@ -94,3 +108,294 @@ class Settings:
     data: Data = Data()
     network: Network = Network()
     source_options: dict[str, str] = field(default_factory=dict)
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+Key = tuple[str, ...]  # ("public", "port")
+SECRETS: frozenset[Key] = frozenset({("management", "api_key"), ("identity", "plain_tokens")})
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a value was written: a place in the file, or the variable that overrides it."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+    path: str = ""
+
+    def problem(self, code: str, message: str) -> Problem:
+        return Problem(code, message, self.file, self.line, self.column, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    value: object
+    spot: Spot
+
+
+def load(root: Path, environ: Mapping[str, str]) -> Settings:
+    """Return the settings of the folder `root`.
+
+    Raises:
+        InvalidFiles: with every problem found.
+    """
+    file = root / FILE
+    try:
+        text = file.read_bytes().decode()
+    except FileNotFoundError as error:
+        message = f"is missing; `connector init {root}` writes one"
+        raise InvalidFiles((Problem("CONFIG-MISSING", message, str(file)),)) from error
+    except UnicodeDecodeError as error:
+        raise InvalidFiles((Problem("CONFIG-ENCODING", "is not UTF-8; save it as UTF-8", str(file)),)) from error
+    return parse(text, str(file), root, environ)
+
+
+def parse(text: str, file: str, root: Path, environ: Mapping[str, str]) -> Settings:
+    """Return the settings that `text`, the content of `file`, and `environ` say. Raises as `load` does."""
+    problems: list[Problem] = []
+    given = {**_in_file(text, file, problems), **_in_environment(environ, problems)}
+    values: dict[Key, Any] = {}
+    for key, entry in given.items():
+        try:
+            values[key] = _convert(known()[key], entry.value)
+        except ValueError as error:
+            wrong = "is not text in quotes" if key in SECRETS else error  # a secret is not repeated
+            problems.append(entry.spot.problem("CONFIG-VALUE", f"{_name(key)} {wrong}"))
+    settings = _build(root, values)
+    spots = {key: entry.spot for key, entry in given.items()}
+    problems += _contradictions(settings, spots, Spot(file))
+    if problems:
+        raise InvalidFiles(tuple(sorted(problems, key=lambda p: (p.file or "", p.line or 0, p.column or 0))))
+    return settings
+
+
+@cache
+def known() -> Mapping[Key, Any]:
+    """Return every key of `connector.toml` with its type."""
+    keys: dict[Key, Any] = {}
+    for name, kind in get_type_hints(Settings).items():
+        if is_dataclass(kind):
+            keys |= {(name, inner): of for inner, of in get_type_hints(kind).items()}
+        elif name != "root":
+            keys[name,] = kind
+    return keys
+
+
+def _build(root: Path, values: Mapping[Key, Any]) -> Settings:
+    """Return the settings with `values`, everything else by default (what is wrong has been noted and is left out)."""
+    arguments: dict[str, Any] = {"participant": "", **{key[0]: value for key, value in values.items() if len(key) == 1}}
+    for name, kind in get_type_hints(Settings).items():
+        if is_dataclass(kind):
+            make: Any = kind
+            arguments[name] = make(**{key[1]: value for key, value in values.items() if len(key) == 2 and key[0] == name})
+    return Settings(root=root, **arguments)
+
+
+def _in_file(text: str, file: str, problems: list[Problem]) -> dict[Key, Given]:
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        problems.append(_syntax(error, text, file))
+        return {}
+    places = _places(text)
+    found: dict[Key, Given] = {}
+    for key, value in _leaves(document):
+        line, column, value_column = places.get(key) or places.get(key[:1]) or (1, 1, 1)
+        if key in known():
+            found[key] = Given(value, Spot(file, line, value_column))
+        else:
+            problems.append(Spot(file, line, column).problem("CONFIG-KEY", _unknown(key)))
+    return found
+
+
+def _leaves(document: Mapping[str, object]) -> Iterator[tuple[Key, object]]:
+    sections = {key[0] for key in known() if len(key) == 2}
+    for name, value in document.items():
+        if isinstance(value, dict) and (name in sections or (name,) not in known()):
+            yield from (((name, inner), of) for inner, of in value.items())
+            if not value and name not in sections:
+                yield (name,), value
+        else:
+            yield (name,), value
+
+
+def _unknown(key: Key) -> str:
+    names = {_name(other) for other in known()}
+    sections = {f"[{other[0]}]" for other in known() if len(other) == 2}
+    if len(key) == 2 and f"[{key[0]}]" not in sections:
+        return f"there is no section [{key[0]}]{_nearest(f'[{key[0]}]', sections)}"
+    return f"there is no key {_name(key)}{_nearest(_name(key), names)}"
+
+
+def _nearest(word: str, words: set[str]) -> str:
+    near = difflib.get_close_matches(word, sorted(words), 1, 0.6)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(words))}"
+
+
+def _name(key: Key) -> str:
+    return ".".join(key)
+
+
+def _syntax(error: tomllib.TOMLDecodeError, text: str, file: str) -> Problem:
+    message = str(error)
+    at = re.search(r" \(at line (\d+), column (\d+)\)", message)
+    if at:
+        return Problem("CONFIG-TOML", message[: at.start()], file, int(at[1]), int(at[2]))
+    lines = text.splitlines() or [""]  # "(at end of document)"
+    return Problem("CONFIG-TOML", message, file, len(lines), len(lines[-1]) + 1)
+
+
+SECTION = re.compile(r"\s*\[\s*([\w-]+)\s*\]")
+ENTRY = re.compile(r"\s*(?P<key>[\w-]+(?:\s*\.\s*[\w-]+)*)\s*=\s*")
+
+
+def _places(text: str) -> dict[Key, tuple[int, int, int]]:
+    """Return for each key its line, its column and its value's column; tomllib tells values but no places."""
+    places: dict[Key, tuple[int, int, int]] = {}
+    section: Key = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := SECTION.match(line):
+            section = (header[1],)
+            places.setdefault(section, (number, header.start(1) + 1, header.start(1) + 1))
+        elif entry := ENTRY.match(line):
+            key = section + tuple(part.strip() for part in entry["key"].split("."))
+            places.setdefault(key, (number, entry.start("key") + 1, entry.end() + 1))
+    return places
+
+
+def _in_environment(environ: Mapping[str, str], problems: list[Problem]) -> dict[Key, Given]:
+    variables = {"_".join(key).upper(): key for key, kind in known().items() if get_origin(kind) is not dict}
+    found: dict[Key, Given] = {}
+    for variable, value in sorted(environ.items()):
+        if not variable.startswith("CONNECTOR_"):
+            continue
+        spot, name = Spot("environment", path=variable), variable.removeprefix("CONNECTOR_")
+        if key := variables.get(name):
+            found[key] = Given(_from_text(known()[key], value), spot)
+        elif near := difflib.get_close_matches(name, variables, 1, 0.8):
+            problems.append(spot.problem("CONFIG-KEY", f"sets nothing; did you mean CONNECTOR_{near[0]}?"))
+    return found
+
+
+def _from_text(kind: Any, text: str) -> object:
+    """Return what TOML would have given for the text of a variable; what does not fit stays text and is refused later."""
+    if get_origin(kind) is tuple:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if kind is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+    if kind is int and re.fullmatch(r"\d{1,12}", text):
+        return int(text)
+    return text
+
+
+# --- values --------------------------------------------------------------------------------------------------------
+
+ISO = re.compile(r"P(?:(?P<d>\d+)D)?(?:T(?:(?P<h>\d+)H)?(?:(?P<m>\d+)M)?(?:(?P<s>\d+(?:\.\d+)?)S)?)?")
+SHORT = re.compile(r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?(?:(?P<ms>\d+)ms)?")
+UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
+
+
+def duration(text: str) -> timedelta:
+    """Return the length of `30s`, `1h30m`, `500ms`, `PT10M` or `P1D`. Raises ValueError."""
+    match = (ISO if text.startswith("P") else SHORT).fullmatch(text)
+    parts = {UNITS[unit]: float(count) for unit, count in match.groupdict().items() if count} if match else {}
+    if not parts:
+        raise ValueError(f'is {text!r}; write a duration such as "30s", "10m" or "PT10M"')
+    return timedelta(**parts)
+
+
+def _convert(kind: Any, value: object) -> object:
+    """Return `value` as `kind`; the text of the ValueError completes a sentence that begins with the key."""
+    origin = get_origin(kind)
+    if origin in (Union, UnionType):
+        return _convert(next(part for part in get_args(kind) if part is not NoneType), value)
+    if origin is Literal:
+        if value not in get_args(kind):
+            raise ValueError(f"is {value!r}; write one of {', '.join(map(repr, get_args(kind)))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+            raise ValueError(f'is {value!r}; write a list of strings such as ["a", "b"]')
+        return tuple(value)
+    if origin is dict:
+        if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
+            raise ValueError(f'is {value!r}; write a section of keys with strings, such as name = "value"')
+        return dict(value)
+    if kind is timedelta:
+        return _positive(duration(value)) if isinstance(value, str) else _wrong(value, 'a duration such as "30s"')
+    return _plain(kind, value)
+
+
+def _plain(kind: Any, value: object) -> object:
+    if kind is int and (isinstance(value, bool) or not isinstance(value, int)):
+        return _wrong(value, "a whole number without quotes")
+    if kind is bool and not isinstance(value, bool):
+        return _wrong(value, "true or false without quotes")
+    if kind is str and (not isinstance(value, str) or not value.strip()):
+        return _wrong(value, "text in quotes")
+    return value
+
+
+def _positive(length: timedelta) -> timedelta:
+    if length <= timedelta():
+        raise ValueError("is no time at all; write a duration above zero")
+    return length
+
+
+def _wrong(value: object, instead: str) -> object:
+    raise ValueError(f"is {value!r}; write {instead}")
+
+
+# --- what must not be combined ---------------------------------------------------------------------------------------
+
+
+def loopback(host: str) -> bool:
+    """Return whether a listener on `host` is out of reach of other machines."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _contradictions(settings: Settings, spots: Mapping[Key, Spot], file: Spot) -> Iterator[Problem]:
+    def problem(key: Key, message: str) -> Problem:
+        return spots.get(key, file).problem("CONFIG-VALUE", f"{_name(key)} {message}")
+
+    public, management, identity = settings.public, settings.management, settings.identity
+    if not settings.participant and ("participant",) not in spots:
+        yield problem(("participant",), "is missing; write this participant's id in the data space")
+    for section, listener in (("public", public), ("management", management)):
+        if not 0 <= listener.port <= 65535:
+            yield problem((section, "port"), f"is {listener.port}; write a port between 1 and 65535")
+        if listener.max_body <= 0:
+            yield problem((section, "max_body"), f"is {listener.max_body}; write a number of bytes above zero")
+        if identity.kind == "plain" and not loopback(listener.host):
+            yield problem(
+                (section, "host"),
+                f"is {listener.host}, but the plain identity proves nothing and is for tests on one machine; "
+                'write "127.0.0.1", or set [identity] kind = "trust"',
+            )
+    if not loopback(management.host) and management.api_key is None:
+        yield problem(
+            ("management", "host"), f"is {management.host}, open to others, without an api_key; set api_key or 127.0.0.1"
+        )
+    if wrong := _url(public.url, settings.development):
+        yield problem(("public", "url"), wrong)
+    for token in identity.plain_tokens:
+        if not all(token.rpartition("=")):
+            yield problem(("identity", "plain_tokens"), "has an entry that is not TOKEN=PARTICIPANT")
+
+
+def _url(url: str, development: bool) -> str | None:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return f"is {url!r}, which is not a URL"
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+        return f"is {url!r}; write the address that partners use, such as https://connector.hospital.example"
+    if parts.scheme == "http" and not development:
+        return f"is {url!r}, which anyone on the way can read; write https://, or development = true on a test machine"
+    return None
