@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from connector.dsp.criteria import Query as Query  # part of this interface
 from connector.dsp.messages import DataAddress, Kind, Message
 from connector.dsp.negotiation import Negotiation
 from connector.dsp.offering import Agreement, Asset, ContractDefinition, Criterion, PolicyDefinition
@@ -27,17 +28,6 @@ Ids = Callable[[], str]  # a new `urn:uuid:...`
 
 
 # --- store ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A QuerySpec. `limit` None is no limit. Field names are those of the record (dotted paths into nested values)."""
-
-    filters: tuple[Criterion, ...] = ()
-    sort: str | None = None
-    descending: bool = False
-    offset: int = 0
-    limit: int | None = 50
 
 
 @dataclass(frozen=True, slots=True)

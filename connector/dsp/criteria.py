@@ -1,0 +1,191 @@
+"""Criteria and queries on records: what EDC calls Criterion and QuerySpec, evaluated in one place.
+
+Used by asset selectors, by the filter of a catalog request (DSP 2025-1, 6.2.1) and by the management API; a store that
+evaluates them in SQL gives the same answers. A value that is not there satisfies nothing, not even `!=`, as NULL in SQL.
+Texts compare with texts and numbers with numbers; anything else is not comparable and satisfies nothing but `!=`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import ge, gt, le, lt
+from typing import Any
+
+from connector.dsp.offering import EDC, Asset, Criterion
+from connector.errors import Malformed
+from connector.odrl.model import Json
+
+Lookup = Callable[[str], Json]  # left operand -> the record's value, None where it has none
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A QuerySpec. `limit` None is no limit. Field names are those of the record (dotted paths into nested values)."""
+
+    filters: tuple[Criterion, ...] = ()
+    sort: str | None = None
+    descending: bool = False
+    offset: int = 0
+    limit: int | None = 50
+
+
+def matches(lookup: Lookup, criterion: Criterion) -> bool:
+    """Return whether a record satisfies `criterion`. Raises Malformed as `check` does."""
+    test = _test(criterion)
+    value = lookup(criterion.left)
+    return value is not None and test(plain(value), plain(criterion.right))
+
+
+def check(criterion: Criterion) -> None:
+    """Raise Malformed unless the operator is known and takes a right operand of this type."""
+    _test(criterion)
+
+
+def plain(value: Json) -> Json:
+    """Return a JSON-LD value object's value and a reference's id, in lists too; anything else as it is."""
+    if isinstance(value, Mapping):
+        return plain(value["@value"]) if "@value" in value else value.get("@id", value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(part) for part in value]
+    return value
+
+
+def asset_lookup(asset: Asset, *, private: bool = False) -> Lookup:
+    """Return the lookup of an asset's properties by full IRI, quoted or not, or its `id`.
+
+    Private properties count only where `private` says that the question comes from this side's operator.
+    """
+
+    def lookup(left: str) -> Json:
+        name = left[1:-1] if len(left) > 1 and left[0] == left[-1] == "'" else left
+        if name in ("id", "@id", EDC + "id"):
+            return asset.id
+        value = asset.properties.get(name)
+        return asset.private_properties.get(name) if value is None and private else value
+
+    return lookup
+
+
+def order(value: Json) -> tuple[int, float, str]:
+    """Return a sort key under which any two values compare: none first, then numbers, then texts."""
+    bare = plain(value)
+    if isinstance(bare, bool) or bare is None:
+        return (0, float(bare or 0), "")
+    return (1, bare, "") if isinstance(bare, int | float) else (2, 0.0, str(bare))
+
+
+# --- operators -------------------------------------------------------------------------------------------------------
+
+Test = Callable[[Any, Any], bool]
+
+
+def _equal(left: Json, right: Json) -> bool:
+    return isinstance(left, bool) is isinstance(right, bool) and left == right
+
+
+def _in(left: Json, right: Sequence[Json]) -> bool:
+    return any(_equal(left, one) for one in right)
+
+
+def _contains(left: Json, right: Json) -> bool:
+    return isinstance(left, list) and _in(right, left)
+
+
+def _ordered(compare: Callable[[Any, Any], bool]) -> Test:
+    def test(left: Json, right: Json) -> bool:
+        for kind in (str, (int, float)):
+            if isinstance(left, kind) and isinstance(right, kind) and not isinstance(left, bool):
+                return compare(left, right)
+        return False
+
+    return test
+
+
+def _like(flags: int) -> Test:
+    return lambda left, right: isinstance(left, str) and _pattern(right, flags).fullmatch(left) is not None
+
+
+@lru_cache(maxsize=256)
+def _pattern(like: str, flags: int) -> re.Pattern[str]:
+    wild = {"%": ".*", "_": "."}
+    return re.compile("".join(wild.get(char) or re.escape(char) for char in like), flags | re.DOTALL)
+
+
+OPERATORS: Mapping[str, Test] = {
+    "=": _equal,
+    "!=": lambda left, right: not _equal(left, right),
+    "in": _in,
+    "not in": lambda left, right: not _in(left, right),
+    "like": _like(0),
+    "ilike": _like(re.IGNORECASE),
+    "contains": _contains,
+    "<": _ordered(lt),
+    "<=": _ordered(le),
+    ">": _ordered(gt),
+    ">=": _ordered(ge),
+}
+
+
+def _test(criterion: Criterion) -> Test:
+    test = OPERATORS.get(criterion.operator)
+    if test is None:
+        raise Malformed(f"operator {criterion.operator!r} is not known; use one of {', '.join(OPERATORS)}")
+    if criterion.operator in ("in", "not in") and (
+        isinstance(criterion.right, str) or not isinstance(criterion.right, Sequence)
+    ):
+        raise Malformed(f"operator {criterion.operator!r} needs a list as operandRight")
+    if criterion.operator in ("like", "ilike") and not isinstance(plain(criterion.right), str):
+        raise Malformed(f"operator {criterion.operator!r} needs a text as operandRight")
+    return test
+
+
+# --- the filter of a catalog request ---------------------------------------------------------------------------------
+
+
+def query(filter: Sequence[Json], page: int) -> Query:
+    """Return the query that a catalog request's `filter` asks for: nothing, or one QuerySpec (DSP-030).
+
+    `page` is the size of a page where the QuerySpec sets no limit.
+
+    Raises:
+        Malformed: anything else, so that a filter is never silently ignored (DSP-031).
+    """
+    if not filter:
+        return Query(limit=page)
+    if len(filter) > 1 or not isinstance(filter[0], Mapping):
+        raise Malformed("filter: this connector understands one QuerySpec")
+    spec = {_short(key): value for key, value in filter[0].items()}
+    unknown = spec.keys() - {"@type", "@context", "offset", "limit", "sortField", "sortOrder", "filterExpression"}
+    if unknown:
+        raise Malformed(f"filter: {', '.join(sorted(unknown))} is not part of a QuerySpec")
+    criteria = spec.get("filterExpression") or []
+    several = criteria if isinstance(criteria, list | tuple) else [criteria]
+    sort, direction = spec.get("sortField"), spec.get("sortOrder") or "ASC"
+    if not (sort is None or isinstance(sort, str)) or direction not in ("ASC", "DESC"):
+        raise Malformed("filter: sortField is a property, sortOrder is ASC or DESC")
+    filters = tuple(_criterion(one) for one in several)
+    return Query(filters, sort, direction == "DESC", _count(spec, "offset", 0, 0), _count(spec, "limit", page, 1))
+
+
+def _criterion(value: Json) -> Criterion:
+    parts = {_short(key): part for key, part in value.items()} if isinstance(value, Mapping) else {}
+    left, operator = plain(parts.get("operandLeft")), plain(parts.get("operator"))
+    if not isinstance(left, str) or not isinstance(operator, str) or "operandRight" not in parts:
+        raise Malformed("filter: a Criterion has operandLeft, operator and operandRight")
+    criterion = Criterion(left, operator, parts["operandRight"])
+    check(criterion)
+    return criterion
+
+
+def _count(spec: Mapping[str, Json], name: str, default: int, least: int) -> int:
+    value = plain(spec.get(name, default))
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < least or value != int(value):
+        raise Malformed(f"filter: {name} is a whole number of at least {least}")
+    return int(value)
+
+
+def _short(key: str) -> str:
+    return key.removeprefix(EDC).removeprefix("edc:")
