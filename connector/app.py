@@ -1,0 +1,204 @@
+"""The composition root: the only place that names concrete adapters and joins them to the services.
+
+`build(settings)` gives a `Connector`; `async with connector:` runs both listeners, delivery and the watch over the files
+until the block is left. What is in flight then stays in the outbox and goes on at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+
+from connector import files
+from connector.config import Settings
+from connector.dataplane.file import FileSource
+from connector.dataplane.http import HttpSource
+from connector.errors import ConnectorError, InvalidFiles, OperatorError
+from connector.identity.keys import Keys
+from connector.identity.plain import PlainIdentity
+from connector.identity.tokens import AccessTokens
+from connector.identity.trust import TrustIdentity
+from connector.observe import Metrics
+from connector.peers.client import HttpPeers
+from connector.ports import Identity, Source
+from connector.services.access import Access
+from connector.services.catalog import Catalogs
+from connector.services.decisions import ByPolicy, Decisions
+from connector.services.delivery import Delivery
+from connector.services.exchange import Desk
+from connector.services.negotiations import Negotiations
+from connector.services.offerings import Offerings
+from connector.services.publishing import Publishing
+from connector.services.transfers import Transfers
+from connector.store.sqlite import SqliteStore
+from connector.web import data, dsp, health, management
+from connector.web.server import application
+
+log = structlog.get_logger()
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    return f"urn:uuid:{uuid4()}"
+
+
+@dataclass(slots=True)
+class Listening:
+    """What is running; empty until the connector is entered."""
+
+    public: str | None = None
+    management: str | None = None
+    files: str | None = "not read yet"
+
+
+class Connector:
+    """One connector with everything in it, joined and ready to be entered."""
+
+    def __init__(self, settings: Settings, decisions: Decisions | None = None) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.public_url = settings.public.url.rstrip("/")
+        self.management_url = f"http://{settings.management.host}:{settings.management.port}"
+        address = self.public_url + dsp.BASE
+        self.store = SqliteStore.open(settings.root / settings.database, utc_now)
+        self.keys = Keys.load(settings.root / settings.identity.keys)
+        self.identity: Identity = _identity(settings, self.keys)
+        self.tokens = AccessTokens(self.keys, settings, utc_now, new_id)
+        self.peers = HttpPeers(settings.network, settings.development, settings.delivering.timeout)
+        self.sources: Mapping[str, Source] = {"File": FileSource(), "HttpData": HttpSource()}
+        self.offerings = Offerings(self.store, settings.participant, address)
+        self.delivery = Delivery(self.store, self.peers, self.identity, utc_now, settings.delivering, self.metrics)
+        self.access = Access(
+            self.store, self.tokens, self.sources, self._asset, settings.participant, utc_now, new_id, self.metrics
+        )
+        desk = Desk(self.store, self.delivery, utc_now, new_id, settings, self.metrics, self.access.revoke)
+        self.decisions = decisions or ByPolicy(self.offerings, settings.deciding, utc_now)
+        self.negotiations = Negotiations(desk, self.offerings, self.decisions, address)
+        self.transfers = Transfers(desk, self.decisions, self.tokens, settings.participant, address)
+        self.catalogs = Catalogs(self.offerings, self.peers, self.identity, utc_now, new_id, address)
+        self.publishing = Publishing(self.store, self.offerings, self.sources, utc_now, new_id)
+        self.delivery.serve({"negotiations": self.negotiations, "transfers": self.transfers})
+        self._listening = Listening()
+        self._stack = AsyncExitStack()
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.store.close)
+            stack.push_async_callback(self.peers.close)
+            stack.push_async_callback(self._close_sources)
+            published = await asyncio.to_thread(files.load, self.settings)  # a start with broken files says so and ends
+            await self._in_force(published)
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            tasks = [
+                group.create_task(self.delivery.run(), name="delivery"),
+                group.create_task(files.watch(self.settings, self._changed), name="files"),
+            ]
+            stack.callback(lambda: [task.cancel() for task in tasks])
+            public, private = self.settings.public, self.settings.management
+            self._listening.public = await _listen(stack, self._public(), public.host, public.port)
+            self._listening.management = await _listen(stack, self._private(), private.host, private.port)
+            self._stack = stack.pop_all()
+        log.info("connector.ready", participant=self.settings.participant, public=self.public_url, private=self.management_url)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listening.public = self._listening.management = None
+        await self._stack.aclose()
+
+    async def _close_sources(self) -> None:
+        for source in self.sources.values():
+            if isinstance(source, HttpSource):
+                await source.close()
+
+    # --- files --------------------------------------------------------------------------------------------------------
+
+    async def _in_force(self, published: files.Published) -> None:
+        await self.offerings.reload((list(published.assets), list(published.policies), list(published.definitions)))
+        self._listening.files = None
+        self.metrics.files_valid.set(1)
+        log.info("files.in-force", datasets=len(published.assets), policies=len(published.policies), digest=published.digest)
+
+    async def _changed(self, found: files.Published | InvalidFiles) -> None:
+        """Take a change over, or keep what was in force and say why."""
+        try:
+            if isinstance(found, InvalidFiles):
+                raise found
+            await self._in_force(found)
+        except ConnectorError as error:
+            self._listening.files = str(error)
+            self.metrics.files_valid.set(0)
+            log.error("files.refused", problems=str(error).splitlines(), in_force="the last good version")
+
+    # --- surfaces -----------------------------------------------------------------------------------------------------
+
+    def _public(self) -> web.Application:
+        parts = dsp.DspParts(
+            self.identity, self.catalogs, self.negotiations, self.transfers, self.settings.public, self.metrics
+        )
+        return application(
+            "public", dsp.routes(parts) + data.routes(self.access, self.tokens, self.identity), self.metrics
+        )
+
+    def _private(self) -> web.Application:
+        parts = management.Parts(
+            store=self.store, offerings=self.offerings, publishing=self.publishing, negotiations=self.negotiations,
+            transfers=self.transfers, catalogs=self.catalogs, peers=self.peers, identity=self.identity,
+            settings=self.settings, clock=utc_now,
+        )  # fmt: skip
+        checks = {"store": self._store_ready, "public listener": self._public_ready, "files": self._files_ready}
+        return application("private", management.routes(parts) + health.routes(checks, self.metrics), self.metrics)
+
+    async def _store_ready(self) -> str | None:
+        try:
+            self.metrics.outbox.set(await self.store.read(lambda tx: tx.outbox.depth()))
+        except ConnectorError as error:
+            return str(error)
+        return None
+
+    async def _public_ready(self) -> str | None:
+        return None if self._listening.public else "does not listen"
+
+    async def _files_ready(self) -> str | None:
+        problems = self._listening.files
+        return f"the last good version is in force; the files have problems: {problems}" if problems else None
+
+    def _asset(self, asset_id: str) -> object:
+        return self.offerings.current.assets.get(asset_id)
+
+
+def build(settings: Settings, decisions: Decisions | None = None) -> Connector:
+    """Join a connector. Raises OperatorError for what an operator has to mend first."""
+    return Connector(settings, decisions)
+
+
+def _identity(settings: Settings, keys: Keys) -> Identity:
+    if settings.identity.kind == "plain":
+        return PlainIdentity(settings)
+    return TrustIdentity.load(settings, keys, utc_now, new_id)
+
+
+async def _listen(stack: AsyncExitStack, app: web.Application, host: str, port: int) -> str:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, handler_cancellation=True)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    try:
+        await web.TCPSite(runner, host, port, backlog=512).start()
+    except OSError as error:
+        raise OperatorError(f"cannot listen on {host}:{port}: {error.strerror or error}: choose another port") from error
+    return f"{host}:{port}"

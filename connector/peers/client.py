@@ -1,0 +1,126 @@
+"""HTTP to peers: one shared session, bounded answers, no redirects, and only to addresses the operator allows.
+
+Private, loopback and link-local addresses are refused unless development mode or `[network] allow` says otherwise: a
+peer's callback address must not reach inside the hospital. The check is made on the resolved address that the connection
+then uses, so a name that changes its address between check and use (DNS rebinding) gains nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+from connector.config import Network
+from connector.errors import Forbidden, Unavailable
+from connector.observe import HEADER
+from connector.ports import Answer
+
+MAX_ANSWER = 64_000_000  # bytes of a peer's answer; a catalogue of 10,000 datasets has 10 MB
+
+
+class Guard(AbstractResolver):
+    """Resolves names and drops the addresses we may not call."""
+
+    def __init__(self, network: Network, development: bool) -> None:
+        self._resolver = ThreadedResolver()
+        self._open = development
+        self._names = {item.lower() for item in network.allow if not _is_network(item)}
+        self._networks = [ipaddress.ip_network(item, strict=False) for item in network.allow if _is_network(item)]
+
+    def allows(self, host: str, address: str) -> bool:
+        ip = ipaddress.ip_address(address.split("%")[0])
+        mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+        ip = mapped or ip
+        public = ip.is_global and not ip.is_multicast
+        return self._open or public or host.lower() in self._names or any(ip in net for net in self._networks)
+
+    def check_literal(self, url: str) -> None:
+        """Raise Forbidden for a URL whose host is an address we may not call (names are checked when resolved)."""
+        host = urlsplit(url).hostname or ""
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return
+        if not self.allows(host, host):
+            raise Forbidden(f"{host} is a private address: allow it under [network] allow, or use development mode")
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        allowed = [entry for entry in found if self.allows(host, entry["host"])]
+        if not allowed:
+            raise Forbidden(f"{host} has only private addresses: allow it under [network] allow, or use development mode")
+        return allowed
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+class HttpPeers:
+    """Implements ports.Peers with aiohttp (0.3 ms of CPU a request where httpx takes 3)."""
+
+    def __init__(self, network: Network, development: bool, timeout: timedelta) -> None:
+        self._guard = Guard(network, development)
+        self._timeout = aiohttp.ClientTimeout(total=timeout.total_seconds(), connect=min(10.0, timeout.total_seconds()))
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(self, url: str, body: bytes, authorization: str, correlation_id: str) -> Answer:
+        headers = {"Content-Type": "application/json", "Authorization": authorization, HEADER: correlation_id}
+        return await self._call("POST", url, headers, body)
+
+    async def get(self, url: str, authorization: str | None, correlation_id: str) -> Answer:
+        headers = {HEADER: correlation_id} | ({"Authorization": authorization} if authorization else {})
+        return await self._call("GET", url, headers, None)
+
+    async def _call(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Answer:
+        self._guard.check_literal(url)
+        host = urlsplit(url).netloc
+        try:
+            async with self._opened().request(method, url, data=body, headers=headers, allow_redirects=False) as response:
+                content = await _bounded(response)
+                return Answer(response.status, content, {k.lower(): v for k, v in response.headers.items()})
+        except Forbidden:
+            raise
+        except TimeoutError as error:
+            raise Unavailable(f"{host} did not answer in {self._timeout.total:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if isinstance(error.__cause__, Forbidden):
+                raise error.__cause__ from error
+            raise Unavailable(f"{host} cannot be reached: {_words(error)}") from error
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            connector = aiohttp.TCPConnector(limit=0, limit_per_host=64, resolver=self._guard, keepalive_timeout=30)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
+        return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    parts, size = [], 0
+    async for part in response.content.iter_chunked(1 << 16):
+        size += len(part)
+        if size > MAX_ANSWER:
+            raise Unavailable(f"{response.url.host} answered more than {MAX_ANSWER} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _is_network(item: str) -> bool:
+    try:
+        ipaddress.ip_network(item, strict=False)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,34 @@
+"""What is on offer now: files and store as one snapshot, swapped in one assignment."""
+
+from __future__ import annotations
+
+from connector.dsp.catalog import Offering
+from connector.dsp.offering import Asset, ContractDefinition, PolicyDefinition
+from connector.ports import Query, Store, Transaction
+
+ALL = Query(limit=None)
+Records = tuple[list[Asset], list[PolicyDefinition], list[ContractDefinition]]
+
+
+class Offerings:
+    """`current` is an immutable snapshot: a request that began with one finishes with it."""
+
+    def __init__(self, store: Store, participant: str, endpoint_url: str) -> None:
+        self._store, self.participant, self._endpoint_url = store, participant, endpoint_url
+        self._files: Records = ([], [], [])
+        self.current = Offering.build((), (), (), endpoint_url=endpoint_url)
+
+    async def reload(self, files: Records | None = None) -> None:
+        """Build the snapshot anew, after an API change or with new `files`.
+
+        Raises InvalidFiles: what was in force stays in force.
+        """
+        chosen = self._files if files is None else files
+        stored = await self._store.read(_stored)
+        assets, policies, definitions = chosen[0] + stored[0], chosen[1] + stored[1], chosen[2] + stored[2]
+        self.current = Offering.build(assets, policies, definitions, endpoint_url=self._endpoint_url)
+        self._files = chosen
+
+
+def _stored(tx: Transaction) -> Records:
+    return tx.assets.query(ALL), tx.policies.query(ALL), tx.definitions.query(ALL)
