@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from connector.dsp.criteria import Query as Query  # part of this interface
 from connector.dsp.messages import DataAddress, Kind, Message
@@ -232,13 +232,15 @@ class DataRequest:
 class DataResponse:
     """What a source answers. Either `chunks` (streamed, back-pressured) or `file` (sent by the kernel), or neither (HEAD).
 
-    `file` is (path, offset, count). `close` is called once when the response ended, however it ended.
+    `file` is (open file, offset, count); `intact` is asked before its last bytes leave, and False breaks the response off: the
+    file has changed meanwhile. `close` is called once when the response ended, however it ended.
     """
 
     status: int
     headers: Mapping[str, str]
     chunks: AsyncIterator[bytes] | None = None
-    file: tuple[str, int, int] | None = None
+    file: tuple[BinaryIO, int, int] | None = None
+    intact: Callable[[], bool] = lambda: True
     close: Callable[[], None] | None = None
 
 
