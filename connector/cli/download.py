@@ -1,0 +1,162 @@
+"""Pulls a dataset to a file: resumable, and never a half file under the final name.
+
+Bytes go to `OUT.part`; `OUT.part.etag` remembers which version they are of, so that a later run goes on with Range and
+If-Range (RFC 9110, 13.1.5 and 14.2) or starts again when the data changed in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from connector import errors
+from connector.cli.output import Progress
+
+if TYPE_CHECKING:
+    import httpx
+
+
+@dataclass(frozen=True, slots=True)
+class Edr:
+    """Where to pull, and the token that opens it."""
+
+    endpoint: str
+    authorization: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    path: Path
+    bytes: int
+    sha256: str
+    seconds: float
+    content_type: str
+    resumed_at: int  # bytes that an earlier, broken run had brought
+
+    def __str__(self) -> str:
+        rate = (self.bytes - self.resumed_at) / max(self.seconds, 1e-6) / 1e6
+        resumed = f", resumed at {self.resumed_at:,}" if self.resumed_at else ""
+        return f"{self.bytes:,} bytes in {self.seconds:.2f} s ({rate:.1f} MB/s{resumed})  sha256 {self.sha256}"
+
+
+class _Broken(Exception):
+    """The stream ended early; the next attempt goes on where it stopped."""
+
+
+def pull(edr: Callable[[], Edr], out: Path, progress: Progress, *, attempts: int = 6) -> Pulled:
+    """Bring the whole dataset to `out`. `edr` is asked before each attempt: a token may have run out meanwhile.
+
+    Raises:
+        Denied: the provider refuses, with its reason.
+        Unavailable: it did not answer, or broke off, `attempts` times without a byte in between.
+    """
+    import httpx
+
+    part, began = out.with_name(out.name + ".part"), time.monotonic()
+    resumed_at = part.stat().st_size if part.exists() else 0
+    left = attempts
+    with httpx.Client(timeout=httpx.Timeout(30, read=60), follow_redirects=False) as client:
+        while True:
+            before = part.stat().st_size if part.exists() else 0
+            try:
+                content_type = _attempt(client, edr(), part, progress)
+                break
+            except (_Broken, httpx.TransportError) as error:
+                left = attempts if part.exists() and part.stat().st_size > before else left - 1
+                if left <= 0:
+                    raise errors.Unavailable(
+                        f"the provider's data endpoint broke off or did not answer ({error or type(error).__name__}). "
+                        f"What came is kept in {part}: run the same command again to go on from there"
+                    ) from error
+                time.sleep(min(0.2 * 2 ** (attempts - left), 5))
+    os.replace(part, out)
+    _tag(part).unlink(missing_ok=True)
+    digest = _sha256(out)
+    return Pulled(out, out.stat().st_size, digest, time.monotonic() - began, content_type, resumed_at)
+
+
+def _attempt(client: httpx.Client, edr: Edr, part: Path, progress: Progress) -> str:
+    have = part.stat().st_size if part.exists() else 0
+    tag = _tag(part).read_text() if have and _tag(part).exists() else ""
+    # identity: a range counts the bytes of the representation, and ours is the file itself
+    headers = {"Authorization": edr.authorization, "Accept-Encoding": "identity"}
+    if tag:
+        headers |= {"Range": f"bytes={have}-", "If-Range": tag}
+    with client.stream("GET", edr.endpoint, headers=headers) as response:
+        match response.status_code:
+            case 206 if _starts_at(response, have):
+                at = have
+            case 200:
+                at = 0
+            case 416 if tag and response.headers.get("content-range", "").endswith(f"/{have}"):
+                return "application/octet-stream"  # all of it had come already
+            case 206 | 416:
+                part.unlink(missing_ok=True)
+                raise _Broken("the provider could not go on where we stopped")
+            case _:
+                _refused(response)
+        total = int(response.headers["content-length"]) + at if "content-length" in response.headers else None
+        if at == 0:
+            _remember(part, response.headers.get("etag", ""))
+        with part.open("ab" if at else "wb") as file:
+            for chunk in response.iter_raw(1 << 20):
+                file.write(chunk)
+                at += len(chunk)
+                progress(at, total)
+            file.flush()
+            os.fsync(file.fileno())
+        if total is not None and at != total:
+            raise _Broken(f"{at} of {total} bytes came")
+        return str(response.headers.get("content-type", "application/octet-stream"))
+
+
+def _refused(response: httpx.Response) -> None:
+    body = response.read()[:2000].decode("utf-8", "replace")
+    reason = _reason(response, body)
+    match response.status_code:
+        case 401 | 403:
+            raise errors.Denied(f"the provider refuses the data: {reason}")
+        case 404 | 410:
+            raise errors.NotFound(f"the data is not there (any more): {reason}")
+        case 408 | 425 | 429 | 500 | 502 | 503 | 504:
+            raise _Broken(f"{response.status_code}: {reason}")
+    raise errors.ConnectorError(f"the provider's data endpoint answered {response.status_code}: {reason}")
+
+
+def _reason(response: httpx.Response, body: str) -> str:
+    from connector.cli.wire import text
+
+    try:
+        document = response.json()
+    except ValueError:
+        return body.strip() or f"status {response.status_code}"
+    if isinstance(document, list) and document:
+        document = document[0]
+    found = next((document[k] for k in ("reason", "detail", "message", "error") if document.get(k)), "")
+    return text(found) or f"status {response.status_code}"
+
+
+def _starts_at(response: httpx.Response, offset: int) -> bool:
+    return bool(response.headers.get("content-range", "").startswith(f"bytes {offset}-"))
+
+
+def _tag(part: Path) -> Path:
+    return part.with_name(part.name + ".etag")
+
+
+def _remember(part: Path, etag: str) -> None:
+    """Keep a strong ETag; a weak one does not promise the same bytes, so the next run starts again."""
+    if etag and not etag.startswith("W/"):
+        _tag(part).write_text(etag)
+    else:
+        _tag(part).unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
