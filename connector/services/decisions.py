@@ -17,7 +17,7 @@ from connector.dsp.messages import Kind, Role
 from connector.dsp.negotiation import Negotiation
 from connector.dsp.process import CauseCode
 from connector.dsp.transfer import TransferProcess
-from connector.errors import InvalidFiles
+from connector.errors import InvalidFiles, Problem
 from connector.odrl import canonical, evaluate
 from connector.odrl.model import Policy
 from connector.ports import Clock, Transaction
@@ -81,6 +81,8 @@ class ByPolicy:
         offer = self._offerings.current.offer(now.offer.uid, now.dataset_id)
         if offer is None:
             return End(CauseCode.POLICY, f"offer {now.offer.uid} is not on offer any more: request the catalog again")
+        if now.offer.problems:  # never agreed with the term dropped (odrl.md 26)
+            return End(CauseCode.POLICY, f"the terms are not understood: {_words(now.offer.problems)}")
         if canonical.same_terms(now.offer, offer.policy):
             return self._agree(now)
         change = "; ".join(canonical.difference(offer.policy, now.offer)[:5])
@@ -94,7 +96,7 @@ class ByPolicy:
         try:
             compiled = evaluate.compile(now.offer)
         except InvalidFiles as error:
-            return End(CauseCode.POLICY, f"the terms are not understood: {'; '.join(p.message for p in error.problems[:3])}")
+            return End(CauseCode.POLICY, f"the terms are not understood: {_words(error.problems)}")
         decision = evaluate.decide(compiled, self._request(evaluate.Scope.NEGOTIATION, now), evaluate.State())
         if not decision.allowed:
             return End(CauseCode.POLICY, decision.coarse())
@@ -146,3 +148,7 @@ class ByPolicy:
         return evaluate.Request(
             scope=scope, action=USE, target=now.dataset_id, assignee=now.peer, now=self._clock(), claims=known
         )
+
+
+def _words(problems: tuple[Problem, ...]) -> str:
+    return "; ".join(problem.message for problem in problems[:3])

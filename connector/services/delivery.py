@@ -19,7 +19,7 @@ import structlog
 from connector.config import Delivering
 from connector.dsp import codec
 from connector.dsp.messages import Ack, Message
-from connector.errors import Forbidden, Malformed, Unauthorized, Unavailable
+from connector.errors import Malformed, PeerError, Unavailable
 from connector.observe import Metrics, correlation_id
 from connector.ports import Answer, Clock, Envelope, Identity, Peers, Store
 
@@ -151,8 +151,8 @@ class Delivery:
             answer = await self._peers.post(
                 envelope.url, codec.write_message(message), authorization, envelope.correlation_id
             )
-        except (Forbidden, Unauthorized) as error:
-            return Refused(None, str(error))  # not an address or a peer we may talk to
+        except PeerError as error:
+            return Refused(None, str(error))  # not an address or a peer that we may talk to
         except Unavailable as error:
             return self._again(envelope, None, str(error))
         except Exception as error:  # a message we cannot make must not kill the loop nor vanish

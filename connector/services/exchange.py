@@ -15,9 +15,9 @@ from typing import Generic, TypeVar
 from connector.config import Settings
 from connector.dsp import process as rules
 from connector.dsp.binding import join, path
-from connector.dsp.messages import Ack, Kind, Message, Role
+from connector.dsp.messages import Ack, Message, Role
 from connector.dsp.process import PROMISES, TERMINATIONS, Cause, CauseCode, Process
-from connector.errors import Malformed, NotFound
+from connector.errors import ConnectorError, IllegalTransition, Malformed, NotFound
 from connector.identity.participant import Participant
 from connector.observe import Metrics, current_correlation
 from connector.odrl.model import Json
@@ -38,6 +38,7 @@ class Unit:
     closed: list[str] = field(default_factory=list)  # transfers whose data must stop now
     states: list[tuple[str, str]] = field(default_factory=list)
     soon: bool = False  # a deadline was set that delivery's loop may not know yet
+    refusal: ConnectorError | None = None  # raised once the commit is durable: remembering a refusal is a change too
 
     def audit(self, event: str, process: Process, **detail: Json) -> None:
         self.tx.audit.add(
@@ -69,6 +70,8 @@ class Desk:
 
         result = await self.store.transact(transaction)
         self.follow(unit[0])
+        if unit[0].refusal is not None:
+            raise unit[0].refusal
         return result
 
     def follow(self, unit: Unit) -> None:
@@ -136,17 +139,24 @@ class Exchange(Generic[P]):
         return process
 
     def take(self, unit: Unit, process: P, message: Message) -> P:
-        """Move the process by a received message; the same object when it was a repetition."""
-        if message.id is not None:
-            key = stored = message.id
-        else:  # without an @id only a repetition of what led to the present state can be told apart (DSP-053)
-            digest = hashlib.sha256(repr(message).encode()).hexdigest()[:32]
-            key, stored = f"{digest}:{process.current}", digest
-        moved = rules.take(process, message.kind, key)
+        """Move the process by a received message; the same object when it was a repetition.
+
+        A refusal is committed with the process and raised after it (`Unit.refusal`); the process is unmoved then.
+        """
+        digest = message.id or hashlib.sha256(repr(message).encode()).hexdigest()[:32]
+        # Without an @id only a repetition of what led to the present state can be told apart (DSP-053).
+        key = digest if message.id else f"{digest}:{process.current}"
+        try:
+            moved = rules.take(process, message.kind, key)
+        except IllegalTransition as error:
+            unit.refusal = error
+            if process.current is not None:
+                self.table(unit.tx).put(rules.declined(process, key))
+            return process
         if moved is process:
             return process
         if message.id is None:
-            moved = replace(moved, seen=(*moved.seen[:-1], f"{stored}:{moved.current}"))
+            moved = replace(moved, seen=(*moved.seen[:-1], f"{digest}:{moved.current}"))
         self.supersede(unit, process, moved)
         unit.audit(f"{self.family}.received", moved, message=message.kind, before=process.current, after=moved.current)
         return self.touch(unit, moved)
@@ -273,14 +283,10 @@ class Exchange(Generic[P]):
         if free is process:
             return process
         unit.audit(f"{self.family}.refused", free, message=envelope.kind, detail=outcome.detail)
-        if free.ended or not self.fatal(free, envelope.kind):
+        if not rules.disagrees(free, envelope.kind):
             return replace(free, updated_at=unit.now)
         code = CauseCode.PEER_REFUSED if isinstance(outcome, Refused) else CauseCode.PEER_UNREACHABLE
         return self.end(unit, free, Cause(code, outcome.detail, process.role.other))
-
-    def fatal(self, process: P, kind: Kind) -> bool:
-        """Whether a refused `kind` ends the process."""
-        return True
 
     # --- time ---------------------------------------------------------------------------------------------------------
 

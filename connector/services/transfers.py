@@ -270,9 +270,6 @@ class Transfers(Exchange[TransferProcess]):
         touched = super().touch(unit, process)  # a running transfer has no deadline but its policy's: `_flow`
         return replace(touched, deadline=None) if process.state in (State.STARTED, State.SUSPENDED) else touched
 
-    def fatal(self, process: TransferProcess, kind: Kind) -> bool:
-        return kind is Kind.TRANSFER_REQUEST or process.state is State.REQUESTED
-
     def termination(self, process: TransferProcess, cause: Cause) -> TransferTermination:
         return TransferTermination(
             id=self.desk.ids(), consumer_pid=process.consumer_pid or "", provider_pid=process.provider_pid or "",
