@@ -1,0 +1,1 @@
+"""JSON-LD in and out: a strict gate for what is already canonical, a JSON-LD processor in a worker for the rest."""

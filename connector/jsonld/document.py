@@ -1,0 +1,250 @@
+"""JSON-LD documents: expand, compact, and `normalise`: any spelling of a message to its canonical compact form.
+
+What passes the gate (`shapes`) is taken as it is, in microseconds. Everything else goes through pyld in one worker
+thread, bounded in size, and is checked against the same shape. Lasting choices of that slow way:
+
+- Terms without a mapping and ids without a scheme are kept as they were written (an outer `@vocab` that marks them, no
+  base; DSP-024, DSP-026): `HttpData-PULL` stays itself, and what we do not understand of a policy reaches the policy
+  reader instead of vanishing.
+- A message may bring contexts of its own, but only by value or by the name of one we know, and never `@import`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from connector.errors import Malformed, TooLarge
+from connector.jsonld import contexts, shapes
+from connector.jsonld.parse import parse, walk
+from connector.odrl.model import Json
+
+T = TypeVar("T")
+
+MARK = "urn:unmapped:"
+BARE = {"@vocab": MARK, "@base": None}
+MAX_SLOW_BYTES = 256 * 1024
+MAX_SLOW_NODES = 8_000
+MAX_CATALOG_NODES = 1_000_000
+MAX_SLOW_CATALOG_BYTES = 4 * 1024 * 1024
+MAX_SLOW_CATALOG_NODES = 100_000
+MAX_CONTEXTS = 16  # `@context` entries and the names in them, in one document
+MAX_TERMS = 256  # terms that contexts given by value may define
+INLINE_BYTES = 64 * 1024  # a catalogue longer than this is read in the worker
+
+# What is a list in the protocol even when it has one member (compaction unwraps those: DSP-024).
+LISTS = frozenset(
+    {"permission", "prohibition", "obligation", "duty", "constraint", "and", "or", "xone", "andSequence"}
+    | {"reason", "endpointProperties", "filter", "filterExpression"}
+    | {"hasPolicy", "dataset", "catalog", "service", "distribution", "servesDataset"}
+)
+
+_worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jsonld")
+
+
+async def normalise(body: bytes, types: frozenset[str]) -> dict[str, Json]:
+    """Return the message in `body` in its canonical compact form.
+
+    Raises:
+        Malformed: it is no message of one of `types`; the text names the field.
+        TooLarge: nested too deep, or not canonical and larger than what is spent on such a message.
+    """
+    document = parse(body)
+    name = document.get("@type")
+    if isinstance(name, str) and name in types and shapes.passes_gate(name, document):
+        return document
+    if len(body) > MAX_SLOW_BYTES:
+        raise TooLarge(f"a message that is not in the canonical compact form must be below {MAX_SLOW_BYTES} bytes")
+    return await in_worker(_normalise_slowly, document, types)
+
+
+async def normalise_catalog(body: bytes, types: frozenset[str] = frozenset({"Catalog"})) -> dict[str, Json]:
+    """Return a peer's catalog (or dataset) with every list a list and all its properties kept.
+
+    Compact documents under contexts we know are read as plain JSON (DSP-002), others by pyld.
+
+    Raises:
+        Malformed: it is no document of one of `types`.
+        TooLarge: see `normalise`; a catalog may be larger.
+    """
+    if len(body) <= INLINE_BYTES:
+        document = parse(body, max_nodes=MAX_CATALOG_NODES)
+        if _is_plain_answer(document, types):
+            return _plain_answer(document)
+        return await in_worker(_catalog_slowly, document, types)
+    return await in_worker(_catalog_from_bytes, body, types)
+
+
+async def in_worker(work: Callable[..., T], *arguments: object) -> T:
+    """Run JSON-LD processing off the event loop; one at a time, pyld's caches being no place for two threads."""
+    return await asyncio.get_running_loop().run_in_executor(_worker, work, *arguments)
+
+
+def expand(document: Json, *, vocabulary: str = MARK, max_nodes: int = MAX_SLOW_NODES) -> list[dict[str, Any]]:
+    """Return the expanded form; terms without a mapping get `vocabulary`. Takes milliseconds: call it `in_worker`.
+
+    Raises:
+        Malformed: not JSON-LD, or contexts that we do not take.
+        TooLarge: more values or context terms than are processed.
+    """
+    _refuse_what_could_harm(document, max_nodes)
+    from pyld import jsonld  # heavy: imported where used
+
+    options = {"documentLoader": contexts.load, "expandContext": {**BARE, "@vocab": vocabulary}}
+    expanded: list[dict[str, Any]] = _guarded(jsonld.expand, document, options)
+    return expanded
+
+
+def compact(expanded: list[dict[str, Any]], names: list[str], *, vocabulary: str = MARK) -> dict[str, Json]:
+    """Return the compact form under the contexts `names`, lists restored and marks taken away (DSP-024)."""
+    from pyld import jsonld
+
+    context = [{**BARE, "@vocab": vocabulary}, *(name + contexts.PLAIN for name in names)]
+    document = _guarded(jsonld.compact, expanded, context, {"documentLoader": contexts.load, "skipExpansion": True})
+    return {**_tidy({name: value for name, value in document.items() if name != "@context"}), "@context": names}
+
+
+def _normalise_slowly(document: dict[str, Json], types: frozenset[str]) -> dict[str, Json]:
+    names = [contexts.DSP, contexts.EDC_DSP] if _uses_edc(document, types) else [contexts.DSP]
+    message = compact(_one_node(expand(document)), names)
+    name = _choose_type(message, document, types)
+    message["@type"] = name
+    # DSP-055: with the receiver's pid it is a follow-up, whatever else was sent
+    if (name == "ContractRequestMessage" and "providerPid" in message) or (
+        name == "ContractOfferMessage" and "consumerPid" in message
+    ):
+        message.pop("callbackAddress", None)
+    shapes.check(name, message)
+    return message
+
+
+def _uses_edc(document: dict[str, Json], types: frozenset[str]) -> bool:
+    named = document.get("@context")
+    return "CatalogRequestMessage" in types or (isinstance(named, list) and contexts.EDC_DSP in named)
+
+
+def _one_node(expanded: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if len(expanded) != 1 or "@graph" in expanded[0]:
+        raise Malformed("the body must be one message, not a graph of several nodes")
+    return expanded
+
+
+def _choose_type(message: dict[str, Json], document: dict[str, Json], types: frozenset[str]) -> str:
+    found = message.get("@type")
+    given = [name for name in (found if isinstance(found, list) else [found]) if isinstance(name, str)]
+    for name in given:
+        if name in types:
+            return name
+    if "@context" not in document:
+        raise Malformed("@context is missing")
+    if not given:
+        raise Malformed("@type is missing")
+    raise Malformed(f"@type must be {' or '.join(sorted(types))}, not {given[0][:100]}")
+
+
+# --- catalogues of peers --------------------------------------------------------------------------------------------
+
+
+def _catalog_from_bytes(body: bytes, types: frozenset[str]) -> dict[str, Json]:
+    document = parse(body, max_nodes=MAX_CATALOG_NODES)
+    if _is_plain_answer(document, types):
+        return _plain_answer(document)
+    if len(body) > MAX_SLOW_CATALOG_BYTES:
+        raise TooLarge(f"a catalog that is not in compact form must be below {MAX_SLOW_CATALOG_BYTES} bytes")
+    return _catalog_slowly(document, types)
+
+
+def _is_plain_answer(document: dict[str, Json], types: frozenset[str]) -> bool:
+    named, name = document.get("@context"), document.get("@type")
+    return (
+        isinstance(named, list)
+        and contexts.DSP in named
+        and all(isinstance(iri, str) and iri in contexts.known() for iri in named)
+        and isinstance(name, str)
+        and name in types
+        and shapes.passes_gate(f"answer-{name}", document | _lists_of(document))
+    )
+
+
+def _lists_of(document: dict[str, Json]) -> dict[str, Json]:
+    return {name: _as_list(value) for name, value in document.items() if name in LISTS}
+
+
+def _plain_answer(document: dict[str, Json]) -> dict[str, Json]:
+    tidied: dict[str, Json] = _tidy(document)
+    return tidied
+
+
+def _catalog_slowly(document: dict[str, Json], types: frozenset[str]) -> dict[str, Json]:
+    expanded = _one_node(expand(document, max_nodes=MAX_SLOW_CATALOG_NODES))
+    catalog = compact(expanded, [contexts.DSP, contexts.EDC_DSP])
+    catalog["@type"] = _choose_type(catalog, document, types)
+    shapes.check(f"answer-{catalog['@type']}", catalog)
+    return catalog
+
+
+# --- around pyld ----------------------------------------------------------------------------------------------------
+
+
+def _refuse_what_could_harm(document: Json, max_nodes: int) -> None:
+    """Bound what pyld's time grows with, and refuse what its caches cannot stand."""
+    used = terms = 0
+    for count, (_, value) in enumerate(walk(document), 1):
+        if count > max_nodes:
+            raise TooLarge(f"JSON-LD of more than {max_nodes} values is only taken in the canonical compact form")
+        if not isinstance(value, dict):
+            continue
+        if "@import" in value:
+            raise Malformed("@import is not taken in messages; name the context in @context")
+        if "@context" in value:
+            given = value["@context"] if isinstance(value["@context"], list) else [value["@context"]]
+            used += max(1, len(given))
+            for context in given:
+                if isinstance(context, str):
+                    contexts.context(context)  # raises Malformed, naming it
+            terms += sum(len(context) for context in given if isinstance(context, dict))
+    if used > MAX_CONTEXTS or terms > MAX_TERMS:
+        raise TooLarge(f"a message may use {MAX_CONTEXTS} contexts and define {MAX_TERMS} terms, not more")
+
+
+def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except RecursionError:
+        raise TooLarge("the JSON-LD refers to itself too often") from None
+    except Exception as error:
+        # pyld raises JsonLdError for what it foresees, and anything at all for what it does not
+        raise Malformed(f"the body is not JSON-LD that can be read: {_reason(error)}") from None
+
+
+def _reason(error: BaseException) -> str:
+    code = getattr(error, "code", None)
+    return str(code) if code else "it breaks the JSON-LD syntax"
+
+
+def _tidy(value: Any, under: str = "") -> Any:
+    """Take the marks away, make lists of what the protocol has as lists, leave empty ones out."""
+    if isinstance(value, dict):
+        tidied = {}
+        for name, inner in value.items():
+            bare = name.removeprefix(MARK)
+            if bare != name and bare in value:
+                continue  # the same name with and without a mapping: the mapped one was meant
+            inner = _tidy(_as_list(inner) if bare in LISTS else inner, bare)
+            if inner != [] or bare not in LISTS:
+                tidied[bare] = inner
+        return tidied
+    if isinstance(value, list):
+        return [_tidy(inner, under) for inner in value]
+    if isinstance(value, str):
+        return value.removeprefix(MARK)
+    # DSP-074: a right operand is no bare number
+    return {"@value": value} if under == "rightOperand" and value is not None else value
+
+
+def _as_list(value: Any) -> list[Any]:
+    if isinstance(value, dict) and value.keys() == {"@list"}:
+        return _as_list(value["@list"])
+    return value if isinstance(value, list) else [value]
