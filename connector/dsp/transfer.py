@@ -67,5 +67,10 @@ class TransferProcess(Process):
 
     @property
     def open_for_data(self) -> bool:
-        """Whether data may flow: STARTED, and we have not committed to stop it (a pending SUSPEND or COMPLETE)."""
+        """Whether data may flow: STARTED, or about to be, and we have not committed to stop it.
+
+        A provider's pending START counts: its token may come back from the consumer sooner than the acknowledgement.
+        """
+        if self.pending is K.START and self.role is P:
+            return True
         return self.state is S.STARTED and self.pending not in (K.SUSPEND, K.COMPLETE)
