@@ -13,12 +13,12 @@ functions of `connector.dsp.process`, which a test can replace by wrong ones to 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from connector.dsp import process as core
 from connector.dsp.messages import Kind, Role
@@ -396,3 +396,15 @@ def blank(family: type[Process], role: Role) -> Process:
 
 
 TEMPLATES = {(family, role): blank(family, role) for family in (Negotiation, TransferProcess) for role in Role}
+
+
+P = TypeVar("P", bound=Process)
+
+
+def converse(held: P, talk: Sequence[tuple[Role, Kind, StrEnum]]) -> P:
+    """Return the process after messages (sender, kind, state they lead to), each acknowledged at once."""
+    for n, (by, kind, state) in enumerate(talk):
+        ours = by is held.role
+        held = core.acknowledged(core.commit(held, kind), kind) if ours else core.take(held, kind, f"message {n}")
+        assert held.current is state
+    return held
