@@ -146,9 +146,9 @@ def load(root: Path, environ: Mapping[str, str]) -> Settings:
         text = file.read_bytes().decode()
     except FileNotFoundError as error:
         message = f"is missing; `connector init {root}` writes one"
-        raise InvalidFiles((Problem("CONFIG-MISSING", message, str(file)),)) from error
+        raise InvalidFiles((Problem("config-missing", message, str(file)),)) from error
     except UnicodeDecodeError as error:
-        raise InvalidFiles((Problem("CONFIG-ENCODING", "is not UTF-8; save it as UTF-8", str(file)),)) from error
+        raise InvalidFiles((Problem("config-encoding", "is not UTF-8; save it as UTF-8", str(file)),)) from error
     return parse(text, str(file), root, environ)
 
 
@@ -162,7 +162,7 @@ def parse(text: str, file: str, root: Path, environ: Mapping[str, str]) -> Setti
             values[key] = _convert(known()[key], entry.value)
         except ValueError as error:
             wrong = "is not text in quotes" if key in SECRETS else error  # a secret is not repeated
-            problems.append(entry.spot.problem("CONFIG-VALUE", f"{_name(key)} {wrong}"))
+            problems.append(entry.spot.problem("config-value", f"{_name(key)} {wrong}"))
     settings = _build(root, values)
     spots = {key: entry.spot for key, entry in given.items()}
     problems += _contradictions(settings, spots, Spot(file))
@@ -206,7 +206,7 @@ def _in_file(text: str, file: str, problems: list[Problem]) -> dict[Key, Given]:
         if key in known():
             found[key] = Given(value, Spot(file, line, value_column))
         else:
-            problems.append(Spot(file, line, column).problem("CONFIG-KEY", _unknown(key)))
+            problems.append(Spot(file, line, column).problem("config-key", _unknown(key)))
     return found
 
 
@@ -242,9 +242,9 @@ def _syntax(error: tomllib.TOMLDecodeError, text: str, file: str) -> Problem:
     message = str(error)
     at = re.search(r" \(at line (\d+), column (\d+)\)", message)
     if at:
-        return Problem("CONFIG-TOML", message[: at.start()], file, int(at[1]), int(at[2]))
+        return Problem("config-toml", message[: at.start()], file, int(at[1]), int(at[2]))
     lines = text.splitlines() or [""]  # "(at end of document)"
-    return Problem("CONFIG-TOML", message, file, len(lines), len(lines[-1]) + 1)
+    return Problem("config-toml", message, file, len(lines), len(lines[-1]) + 1)
 
 
 SECTION = re.compile(r"\s*\[\s*([\w-]+)\s*\]")
@@ -275,7 +275,7 @@ def _in_environment(environ: Mapping[str, str], problems: list[Problem]) -> dict
         if key := variables.get(name):
             found[key] = Given(_from_text(known()[key], value), spot)
         elif near := difflib.get_close_matches(name, variables, 1, 0.8):
-            problems.append(spot.problem("CONFIG-KEY", f"sets nothing; did you mean CONNECTOR_{near[0]}?"))
+            problems.append(spot.problem("config-key", f"sets nothing; did you mean CONNECTOR_{near[0]}?"))
     return found
 
 
@@ -361,7 +361,7 @@ def loopback(host: str) -> bool:
 
 def _contradictions(settings: Settings, spots: Mapping[Key, Spot], file: Spot) -> Iterator[Problem]:
     def problem(key: Key, message: str) -> Problem:
-        return spots.get(key, file).problem("CONFIG-VALUE", f"{_name(key)} {message}")
+        return spots.get(key, file).problem("config-value", f"{_name(key)} {message}")
 
     public, management, identity = settings.public, settings.management, settings.identity
     if not settings.participant and ("participant",) not in spots:

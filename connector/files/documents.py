@@ -13,13 +13,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 from connector.errors import InvalidFiles, Problem
 from connector.odrl.model import Json
-
-Path: TypeAlias = tuple[str | int, ...]  # ("permission", 0, "constraint")
-Places: TypeAlias = Mapping[Path, tuple[int, int]]
+from connector.odrl.read import Path, Places, pointer
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 64
@@ -58,11 +56,6 @@ class Document:
         return Problem(code, message, self.file, line, column, pointer(path), level)
 
 
-def pointer(path: Path) -> str:
-    """Return `path` as a JSON pointer (RFC 6901)."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
-
-
 def read(data: bytes, file: str) -> Document:
     """Return the document in `data`, the bytes of `file`; its suffix says whether it is YAML or JSON.
 
@@ -88,14 +81,14 @@ def _fail(code: str, message: str, file: str, line: int = 1, column: int = 1) ->
 
 def _decode(data: bytes, file: str) -> str:
     if len(data) > MAX_BYTES:
-        _fail("FILE-SIZE", f"has {len(data)} bytes; at most {MAX_BYTES} are read", file)
+        _fail("file-size", f"has {len(data)} bytes; at most {MAX_BYTES} are read", file)
     if data.startswith(b"\xef\xbb\xbf"):
-        _fail("FILE-ENCODING", "begins with a byte order mark; save it as UTF-8 without one", file)
+        _fail("file-encoding", "begins with a byte order mark; save it as UTF-8 without one", file)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         before = data[: error.start].decode()
-        _fail("FILE-ENCODING", "is not UTF-8 from here on; save it as UTF-8", file, *_place(before, len(before)))
+        _fail("file-encoding", "is not UTF-8 from here on; save it as UTF-8", file, *_place(before, len(before)))
 
 
 def _place(text: str, position: int) -> tuple[int, int]:
@@ -105,14 +98,14 @@ def _place(text: str, position: int) -> tuple[int, int]:
 
 def _json(text: str, file: str) -> Json:
     def refuse(constant: str) -> NoReturn:
-        _fail("JSON-SYNTAX", f"{constant} is not JSON; write a number", file, *_place(text, text.find(constant)))
+        _fail("json-syntax", f"{constant} is not JSON; write a number", file, *_place(text, text.find(constant)))
 
     try:
         value: Json = json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
-        _fail("JSON-SYNTAX", error.msg[:1].lower() + error.msg[1:], file, error.lineno, error.colno)
+        _fail("json-syntax", error.msg[:1].lower() + error.msg[1:], file, error.lineno, error.colno)
     except RecursionError:
-        _fail("FILE-DEPTH", f"is nested deeper than {MAX_DEPTH} levels", file)
+        _fail("file-depth", f"is nested deeper than {MAX_DEPTH} levels", file)
     return value
 
 
@@ -138,10 +131,10 @@ class _Reader:
             message = ", ".join(part for part in (error.problem, error.context) if part)
             if "'\\t'" in message:
                 message = "a tab; indent with spaces"
-            _fail("YAML-SYNTAX", message, self.file, mark.line + 1, mark.column + 1)
+            _fail("yaml-syntax", message, self.file, mark.line + 1, mark.column + 1)
         except ReaderError as error:
             message = f"the character #x{ord(text[error.position]):04x} is not allowed; remove it"
-            _fail("YAML-SYNTAX", message, self.file, *_place(text, error.position))
+            _fail("yaml-syntax", message, self.file, *_place(text, error.position))
 
     def _documents(self, events: Iterator[Any]) -> Json:
         value: Json = None
@@ -151,22 +144,22 @@ class _Reader:
             if name == "DocumentStartEvent":
                 seen += 1
                 if seen > 1:
-                    self._note(event, "YAML-DOCUMENTS", "a second document begins; write one per file", ())
+                    self._note(event, "yaml-documents", "a second document begins; write one per file", ())
                 if event.version not in (None, (1, 2)):
-                    self._note(event, "YAML-VERSION", "asks for another YAML than 1.2; remove the %YAML line", ())
+                    self._note(event, "yaml-version", "asks for another YAML than 1.2; remove the %YAML line", ())
             elif name not in ("StreamStartEvent", "StreamEndEvent", "DocumentEndEvent"):
                 value = self._node(event, events, ())
         if not seen:
-            _fail("FILE-EMPTY", "is empty", self.file)
+            _fail("file-empty", "is empty", self.file)
         return value
 
     def _node(self, event: Any, events: Iterator[Any], path: Path) -> Json:
         self.places[path] = (event.start_mark.line + 1, event.start_mark.column + 1)
         if len(path) > MAX_DEPTH:
-            _fail("FILE-DEPTH", f"is nested deeper than {MAX_DEPTH} levels", self.file, *self.places[path])
+            _fail("file-depth", f"is nested deeper than {MAX_DEPTH} levels", self.file, *self.places[path])
         if event.anchor:
             mark = "*" if type(event).__name__ == "AliasEvent" else "&"
-            self._note(event, "YAML-ANCHOR", f"{mark}{event.anchor}: anchors and aliases are not read; write it out", path)
+            self._note(event, "yaml-anchor", f"{mark}{event.anchor}: anchors and aliases are not read; write it out", path)
         match type(event).__name__:
             case "MappingStartEvent":
                 self._untagged(event, path)
@@ -184,14 +177,14 @@ class _Reader:
         while type(event := next(events)).__name__ != "MappingEndEvent":
             if type(event).__name__ != "ScalarEvent":
                 place = event.start_mark.line + 1, event.start_mark.column + 1
-                _fail("YAML-KEY", "a key must be text", self.file, *place)
+                _fail("yaml-key", "a key must be text", self.file, *place)
             key, at = str(event.value), (*path, str(event.value))
             if key == "<<" and event.style is None:
-                self._note(event, "YAML-ANCHOR", "<<: merge keys are not read; write the keys out", at)
+                self._note(event, "yaml-anchor", "<<: merge keys are not read; write the keys out", at)
             self._untagged(event, at)
             if key in found:
                 line, column = self.keys[at]
-                self._note(event, "DUPLICATE-KEY", f"{key!r} is here twice, first in line {line}, column {column}", at)
+                self._note(event, "duplicate-key", f"{key!r} is here twice, first in line {line}, column {column}", at)
             else:
                 self.keys[at] = (event.start_mark.line + 1, event.start_mark.column + 1)
             found[key] = self._node(next(events), events, at)
@@ -211,7 +204,7 @@ class _Reader:
             return CONSTANTS[text]
         for pattern, why in SURPRISES:
             if pattern.fullmatch(text):
-                self._note(event, "YAML-AMBIGUOUS", f"{text} {why.format(text)}", path)
+                self._note(event, "yaml-ambiguous", f"{text} {why.format(text)}", path)
                 return text
         if INTEGER.fullmatch(text):
             return int(text)
@@ -219,7 +212,7 @@ class _Reader:
 
     def _untagged(self, event: Any, path: Path) -> None:
         if event.tag is not None:
-            self._note(event, "YAML-TAG", f"{event.tag}: tags are not read; remove it", path)
+            self._note(event, "yaml-tag", f"{event.tag}: tags are not read; remove it", path)
 
     def _note(self, event: Any, code: str, message: str, path: Path) -> None:
         mark = event.start_mark

@@ -94,39 +94,39 @@ deadline = "a while"
 allow = "10.0.0.0/8"
 """
     assert problems(tmp_path, text) == [
-        "connector.toml:1:15: error CONFIG-VALUE participant is 7; write text in quotes",
-        "connector.toml:2:1: error CONFIG-KEY there is no key nam; did you mean name?",
-        "connector.toml:5:8: error CONFIG-VALUE public.port is '8080'; write a whole number without quotes",
-        "connector.toml:7:1: error CONFIG-KEY there is no key public.prot; did you mean public.port?",
-        "connector.toml:10:1: error CONFIG-KEY there is no section [pubic]; did you mean [public]?",
-        "connector.toml:13:12: error CONFIG-VALUE deciding.approval is 'automatic'; write one of 'policy', 'manual'",
-        "connector.toml:14:12: error CONFIG-VALUE deciding.deadline is 'a while'; "
+        "connector.toml:1:15: error config-value participant is 7; write text in quotes",
+        "connector.toml:2:1: error config-key there is no key nam; did you mean name?",
+        "connector.toml:5:8: error config-value public.port is '8080'; write a whole number without quotes",
+        "connector.toml:7:1: error config-key there is no key public.prot; did you mean public.port?",
+        "connector.toml:10:1: error config-key there is no section [pubic]; did you mean [public]?",
+        "connector.toml:13:12: error config-value deciding.approval is 'automatic'; write one of 'policy', 'manual'",
+        "connector.toml:14:12: error config-value deciding.deadline is 'a while'; "
         'write a duration such as "30s", "10m" or "PT10M"',
-        "connector.toml:17:9: error CONFIG-VALUE network.allow is '10.0.0.0/8'; "
+        "connector.toml:17:9: error config-value network.allow is '10.0.0.0/8'; "
         'write a list of strings such as ["a", "b"]',
     ]
 
 
 def test_a_syntax_error_names_its_place(tmp_path: Path) -> None:
     (problem, *_) = problems(tmp_path, 'participant = "a"\n[public\nport = 1\n')[::-1]
-    assert problem.startswith("connector.toml:2:8: error CONFIG-TOML ")
+    assert problem.startswith("connector.toml:2:8: error config-toml ")
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
-    with pytest.raises(InvalidFiles, match=r"CONFIG-MISSING is missing; `connector init"):
+    with pytest.raises(InvalidFiles, match=r"config-missing is missing; `connector init"):
         load(tmp_path, {})
 
 
 def test_a_misspelt_variable_is_an_error_and_a_stranger_is_not(tmp_path: Path) -> None:
     read(tmp_path, GOOD, CONNECTOR_SERVICE_HOST="10.0.0.1", CONNECTOR_PORT="tcp://10.0.0.1:80")  # set by Kubernetes
     assert problems(tmp_path, GOOD, CONNECTOR_PUBLIC_PROT="1") == [
-        "environment CONNECTOR_PUBLIC_PROT: error CONFIG-KEY sets nothing; did you mean CONNECTOR_PUBLIC_PORT?"
+        "environment CONNECTOR_PUBLIC_PROT: error config-key sets nothing; did you mean CONNECTOR_PUBLIC_PORT?"
     ]
 
 
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     assert problems(tmp_path, GOOD, CONNECTOR_PUBLIC_PORT="web") == [
-        "environment CONNECTOR_PUBLIC_PORT: error CONFIG-VALUE public.port is 'web'; write a whole number without quotes"
+        "environment CONNECTOR_PUBLIC_PORT: error config-value public.port is 'web'; write a whole number without quotes"
     ]
 
 
@@ -161,7 +161,7 @@ def test_plain_identity_needs_loopback_listeners(tmp_path: Path) -> None:
     assert read(tmp_path, plain).identity.kind == "plain"
     outside = plain.replace("[public]\n", '[public]\nhost = "0.0.0.0"\n')
     assert (
-        "connector.toml:5:8: error CONFIG-VALUE public.host is 0.0.0.0, but the plain identity"
+        "connector.toml:5:8: error config-value public.host is 0.0.0.0, but the plain identity"
         in problems(tmp_path, outside)[0]
     )
 
@@ -189,5 +189,5 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 def test_the_participant_must_be_named(tmp_path: Path) -> None:
     assert problems(tmp_path, "development = true\n") == [
-        "connector.toml: error CONFIG-VALUE participant is missing; write this participant's id in the data space"
+        "connector.toml: error config-value participant is missing; write this participant's id in the data space"
     ]
