@@ -47,7 +47,7 @@ GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=([01](?:\.\d*)?))?\s*(?:,|$
 class FileSource:
     """ports.Source over files. Relative paths are relative to `root`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path = Path()) -> None:
         self._root = root
 
     async def check(self, address: Mapping[str, str]) -> str | None:

@@ -1,19 +1,19 @@
 """An HTTP service as a source, in EDC's terms: `{"type": "HttpData", "baseUrl": ..., ...}`.
 
-The address says what of the consumer's request goes on: `proxyMethod`, `proxyPath`, `proxyQueryParams`, `proxyBody` ("true" or
-"false"); without them it is a GET or HEAD of `baseUrl` (+ `path`, `queryParams`), and anything more is refused rather than
-dropped, because a filter that was ignored would give too much. `methods` narrows what `proxyMethod` lets through; `method`
-fixes it. `authKey` and `authCode` are the header that opens the origin, `header:NAME` any other.
+The address says what of the consumer's request goes on: `proxyMethod`, `proxyPath`, `proxyQueryParams`, `proxyBody` ("true"
+or "false"). Without them it is a GET or HEAD of `baseUrl` (+ `path`, `queryParams`), and anything more is refused rather
+than dropped, because a filter that was ignored would give too much. `methods` narrows what `proxyMethod` lets through,
+`method` fixes it. `authKey` and `authCode` are the header that opens the origin, `header:NAME` any other.
 
 Both directions are lists of what passes, never of what does not: the consumer's Authorization stays here, the origin's
-credentials, cookies, name and addresses stay there. The origin's errors: a status that speaks of the request (404, 412, 416,
-...) goes on without its body, which may tell of the inside; one that speaks of our credentials, of a redirect, or of itself is
+credentials, cookies, name and addresses stay there. A status of the origin that speaks of the request (404, 412, 416, ...)
+goes on without its body, which may tell of the inside; one that speaks of our credentials, of a redirect, or of itself is
 Unavailable. Redirects are not followed: where the data is, the operator has said.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -24,11 +24,11 @@ from connector.errors import Malformed, NotFound, Unavailable
 from connector.ports import DataRequest, DataResponse
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-KEYS = frozenset(
-    "type baseUrl path queryParams method methods contentType mediaType authKey authCode secretName "
-    "proxyMethod proxyPath proxyQueryParams proxyBody name".split()
-)
 SWITCHES = ("proxyMethod", "proxyPath", "proxyQueryParams", "proxyBody")
+KEYS = frozenset(
+    {"type", "name", "baseUrl", "path", "queryParams", "method", "methods", "contentType", "mediaType"}
+    | {"authKey", "authCode", "secretName", *SWITCHES}
+)
 CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range")
 ONWARD = ("accept", "accept-language", "accept-encoding", *CONDITIONS)
 ONWARD_WITH_BODY = ("content-type", "content-length", "content-encoding", "content-language")
@@ -80,12 +80,12 @@ class HttpSource:
         return self._session
 
 
-def _problems(address: Mapping[str, str]) -> Iterable[str]:
+def _problems(address: Mapping[str, str]) -> Iterator[str]:
     base = urlsplit(address.get("baseUrl", ""))
     if base.scheme not in ("http", "https") or not base.hostname:
         yield "an HttpData needs a baseUrl: the http:// or https:// address of the data"
     elif base.username or base.password:
-        yield "baseUrl holds a user name or password; put them into a secret, and its name into secretName, the header into authKey"
+        yield "baseUrl holds a user name or password; use authKey and secretName"
     for name in SWITCHES:
         if address.get(name, "false").lower() not in ("true", "false"):
             yield f'{name} is "true" or "false"'
@@ -97,8 +97,6 @@ def _problems(address: Mapping[str, str]) -> Iterable[str]:
             yield f"{name} is no method that can be offered: {', '.join(METHODS)}"
     if ("authKey" in address) != ("authCode" in address or "secretName" in address):
         yield "authKey (the header) and secretName (the secret that holds its value) go together"
-    if "authCode" in address:
-        yield "authCode puts a secret into a file; store it under a name and write secretName"
 
 
 def _on(address: Mapping[str, str], switch: str) -> bool:
@@ -110,7 +108,9 @@ def _listed(text: str) -> list[str]:
 
 
 def _allowed(address: Mapping[str, str]) -> list[str]:
-    return (_listed(address.get("methods", "")) or list(METHODS)) if _on(address, "proxyMethod") else ["GET", "HEAD"]
+    if _on(address, "proxyMethod"):
+        return _listed(address.get("methods", "")) or list(METHODS)
+    return list(dict.fromkeys(["GET", *_listed(address.get("method", "HEAD"))]))
 
 
 def _method(address: Mapping[str, str], request: DataRequest) -> str | None:

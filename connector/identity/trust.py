@@ -24,9 +24,10 @@ from difflib import get_close_matches
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
+from connector.config import Settings
 from connector.errors import InvalidFiles, OperatorError, Problem, Unauthorized, Unavailable
 from connector.identity.keys import Key, Keys, Unusable, public_key
 from connector.identity.participant import Participant
@@ -189,6 +190,11 @@ class TrustIdentity:
         self.problem: OperatorError | None = None
         self._partners, self._stamp = read_trust(file), self._now_stamp()
         self._replays = Replays()
+
+    @classmethod
+    def load(cls, settings: Settings, keys: Keys, clock: Callable[[], datetime], ids: Callable[[], str]) -> Self:
+        """Return the identity that the settings describe. Raises OperatorError."""
+        return cls(settings.root / settings.identity.trust_file, keys, settings.participant, clock, ids)
 
     @property
     def partners(self) -> Mapping[str, Partner]:

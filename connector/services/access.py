@@ -1,0 +1,326 @@
+"""Access to data: each request is held to the agreement before a byte leaves, and while bytes leave.
+
+One commit per access admits it: the transfer process and the agreement as they are now, the policy's decision, the reserved
+use and the audit row stand or fall together, so concurrent requests never exceed a count (odrl.md 37). A second one says how
+it ended. A reservation is given back only when it is certain that nothing left; HEAD, 304, 412 and 416 are no use.
+
+`revoke` and the policy's own end of time reach a running response through the same `asyncio.Timeout`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from connector.dsp.messages import DataAddress, Role
+from connector.dsp.offering import Agreement, Asset
+from connector.dsp.transfer import TransferProcess
+from connector.errors import ConnectorError, Denied, Forbidden, InvalidFiles, NotFound, Unavailable
+from connector.identity.participant import Participant
+from connector.identity.tokens import AccessClaims, AccessTokens
+from connector.observe import Metrics
+from connector.odrl import evaluate
+from connector.odrl.model import Json
+from connector.ports import AuditRecord, Clock, DataRequest, DataResponse, Ids, Source, Store, Transaction, Use
+
+USE = "http://www.w3.org/ns/odrl/2/use"
+COMPILED_AT_MOST = 1_024  # agreements whose compiled policy is kept
+NOTHING_YET = DataResponse(503, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An admitted access. `address` holds the origin's credentials; `use` is None where the policy does not count."""
+
+    transfer: TransferProcess
+    address: Mapping[str, str] = field(repr=False)
+    compiled: evaluate.Compiled = field(repr=False)
+    request: evaluate.Request = field(repr=False)
+    decision: evaluate.Decision = field(repr=False)
+    use: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """`error` is for the consumer, `why` for the operator."""
+
+    error: ConnectorError
+    why: str
+
+
+@dataclass(slots=True, eq=False)
+class Pull:
+    """One running access. Whoever sends adds to `sent` before it hands bytes to the socket: it is never too low."""
+
+    correlation_id: str
+    response: DataResponse = NOTHING_YET
+    sent: int = 0
+    complete: bool = False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the response's chunks, counted."""
+        if self.response.chunks is not None:
+            async for chunk in self.response.chunks:
+                self.sent += len(chunk)
+                yield chunk
+
+    @property
+    def used(self) -> bool:
+        """Whether data left, or may have: a whole answer of no bytes is an answer too."""
+        return self.sent > 0 or (self.complete and self.response.status < 300)
+
+
+class Access:
+    """Opens data to the holders of access tokens.
+
+    `assets` finds what is on offer now. `on_exhausted` is called with a transfer process's id when its last use has ended.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        tokens: AccessTokens,
+        sources: Mapping[str, Source],
+        assets: Callable[[str], Asset | None],
+        participant: str,
+        clock: Clock,
+        ids: Ids,
+        metrics: Metrics,
+        on_exhausted: Callable[[str], Awaitable[object]] | None = None,
+    ) -> None:
+        self._store, self._tokens, self._sources, self._assets = store, tokens, sources, assets
+        self._participant, self._clock, self._ids, self._metrics = participant, clock, ids, metrics
+        self.on_exhausted = on_exhausted
+        self._running: dict[str, set[asyncio.Timeout]] = {}
+        self._compiled: dict[str, evaluate.Compiled] = {}
+
+    @asynccontextmanager
+    async def open(self, token: str, request: DataRequest) -> AsyncIterator[Pull]:
+        """Admit a request and give its response; the access lasts as long as the block.
+
+        Raises:
+            Unauthorized: the token proves nothing.
+            Forbidden: the transfer process or the agreement is not open (any more: also raised out of a running block).
+            Denied: the policy says no.
+            NotFound, Unavailable: there is nothing to send.
+        """
+        claims = self._tokens.verify(token)
+        async with self._limited(claims.transfer_id) as limit:
+            grant = await self._admit(claims, request)
+            if (until := grant.decision.valid_until) is not None:
+                _shorten(limit, (until - self._clock()).total_seconds())
+            pull = Pull(grant.transfer.correlation_id)
+            try:
+                pull.response = await self._source(grant).open(grant.address, request)
+                yield pull
+                pull.complete = True
+            finally:
+                if pull.response.close is not None:
+                    pull.response.close()
+                await asyncio.shield(self._settle(grant, pull))
+
+    def revoke(self, transfer_id: str) -> None:
+        """End what runs under a transfer process, now."""
+        for limit in self._running.get(transfer_id, ()):
+            _shorten(limit, 0)
+
+    async def renew(self, claims: AccessClaims, caller: Participant) -> DataAddress:
+        """Return a fresh data address for a refresh token, to the consumer that it names.
+
+        Raises Forbidden: another participant's token, or the transfer process or the agreement is not open.
+        """
+        if caller.id != claims.consumer:
+            raise Forbidden("the refresh token is another participant's")
+
+        def work(tx: Transaction) -> tuple[TransferProcess, Agreement] | Refusal:
+            found = self._state(tx, claims)
+            if isinstance(found, Refusal):
+                self._audit(tx, "token.refused", claims, why=found.why)
+            else:
+                self._audit(tx, "token.renewed", claims)
+            return found
+
+        found = await self._store.transact(work)
+        if isinstance(found, Refusal):
+            raise found.error
+        return self._tokens.issue(*found)
+
+    # --- admitting ----------------------------------------------------------------------------------------------------
+
+    async def _admit(self, claims: AccessClaims, request: DataRequest) -> Grant:
+        use = self._ids()
+
+        def work(tx: Transaction) -> Grant | Refusal:
+            found = self._decide(tx, claims, None if request.method == "HEAD" else use)
+            if isinstance(found, Refusal):
+                self._audit(tx, "access.denied", claims, why=found.why)
+                return found
+            if found.use is not None:
+                tx.uses.reserve(Use(found.use, claims.agreement_id, claims.transfer_id, found.request.now))
+            self._audit(tx, "access.granted", claims, method=request.method, use=found.use, why=found.decision.why())
+            return found
+
+        try:
+            found = await self._store.transact(work)
+        except asyncio.CancelledError:  # the caller has gone: committed or not, nothing left
+            await asyncio.shield(self._store.transact(lambda tx: tx.uses.release(use)))
+            raise
+        self._metrics.accesses.labels("denied" if isinstance(found, Refusal) else "granted").inc()
+        if isinstance(found, Refusal):
+            raise found.error
+        return found
+
+    def _decide(self, tx: Transaction, claims: AccessClaims, use: str | None) -> Grant | Refusal:
+        found = self._state(tx, claims)
+        if isinstance(found, Refusal):
+            return found
+        transfer, agreement = found
+        try:
+            compiled = self._policy(agreement)
+        except InvalidFiles as error:
+            return Refusal(Denied("the agreement's policy cannot be carried out here"), str(error))
+        request = evaluate.Request(
+            scope=evaluate.Scope.ACCESS,
+            action=USE,
+            target=agreement.dataset_id,
+            assignee=agreement.consumer,
+            now=self._clock(),
+            claims=dict(agreement.claims) | ({"purpose": agreement.purpose} if agreement.purpose else {}),
+        )
+        decision = evaluate.decide(compiled, request, evaluate.State(uses=tx.uses.count(agreement.id)))
+        if not decision.allowed:
+            return Refusal(Denied(decision.coarse()), decision.why())
+        address = self._address(tx, agreement.dataset_id)
+        if isinstance(address, Refusal):
+            return address
+        return Grant(transfer, address, compiled, request, decision, use if decision.counted else None)
+
+    def _state(self, tx: Transaction, claims: AccessClaims) -> tuple[TransferProcess, Agreement] | Refusal:
+        """Return what the token is for, if it is open now."""
+        transfer, agreement = tx.transfers.get(claims.transfer_id), tx.agreements.get(claims.agreement_id)
+        if transfer is None or agreement is None or transfer.role is not Role.PROVIDER:
+            return _closed("there is no such transfer process or agreement here")
+        if (transfer.agreement_id, transfer.peer) != (agreement.id, claims.consumer):
+            return _closed("the token's transfer process, agreement and consumer do not belong together")
+        if (agreement.provider, agreement.consumer) != (self._participant, claims.consumer):
+            return _closed("the agreement is not between us and the token's consumer")
+        if agreement.policy_hash != claims.policy_hash:
+            return _closed("the token is for another policy")
+        if agreement.ended is not None or not agreement.in_force:
+            return _closed(f"the agreement is not in force: {agreement.ended or 'not finalized'}")
+        if not transfer.open_for_data:
+            return _closed(f"the transfer process is {transfer.state}, pending {transfer.pending}")
+        if transfer.epoch != claims.epoch:
+            return _closed("the token is from before a suspension")
+        return transfer, agreement
+
+    def _address(self, tx: Transaction, dataset_id: str) -> Mapping[str, str] | Refusal:
+        """Return the dataset's data address with its secret in it."""
+        asset = self._assets(dataset_id)
+        if asset is None:
+            return Refusal(NotFound("the dataset is not here any more"), f"dataset {dataset_id} is gone")
+        if (name := asset.data_address.get("secretName")) is None:
+            return asset.data_address
+        secret = tx.secrets.get(name)
+        if secret is None:
+            return Refusal(
+                Unavailable("the data source is not ready"), f"secret {name} of dataset {dataset_id} is not stored"
+            )
+        return {**asset.data_address, "authCode": secret}
+
+    def _policy(self, agreement: Agreement) -> evaluate.Compiled:
+        if (compiled := self._compiled.get(agreement.id)) is None:
+            compiled = evaluate.compile(agreement.policy)
+            while len(self._compiled) >= COMPILED_AT_MOST:
+                del self._compiled[next(iter(self._compiled))]
+            self._compiled[agreement.id] = compiled
+        return compiled
+
+    # --- running and ending -------------------------------------------------------------------------------------------
+
+    def _source(self, grant: Grant) -> Source:
+        source = self._sources.get(grant.address.get("type", ""))
+        if source is None:
+            raise Unavailable("the data source is not ready")
+        return source
+
+    @asynccontextmanager
+    async def _limited(self, transfer_id: str) -> AsyncIterator[asyncio.Timeout]:
+        """Give a time limit that `revoke` can reach, from before the admission on: nothing falls between the two."""
+        running = self._running.setdefault(transfer_id, set())
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                running.add(limit)
+                try:
+                    yield limit
+                finally:
+                    running.discard(limit)
+                    if not running and self._running.get(transfer_id) is running:
+                        del self._running[transfer_id]
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise Forbidden("the access has ended: the transfer process was stopped, or its time is over") from None
+
+    async def _settle(self, grant: Grant, pull: Pull) -> None:
+        """Record how an access ended, and call `on_exhausted` if it was the last that the policy allows."""
+        transfer, use = grant.transfer, grant.use
+
+        def work(tx: Transaction) -> bool:
+            if use is not None and pull.used:
+                tx.uses.settle(use, pull.sent)
+            elif use is not None:
+                tx.uses.release(use)
+            detail: dict[str, Json] = {"bytes": pull.sent, "status": pull.response.status, "complete": pull.complete}
+            tx.audit.add(
+                AuditRecord(
+                    self._clock(),
+                    "access.ended",
+                    transfer.correlation_id,
+                    transfer.id,
+                    transfer.peer,
+                    detail | _given(use=use),
+                )
+            )
+            return use is not None and _exhausted(grant, tx.uses.count(transfer.agreement_id))
+
+        exhausted = await self._store.transact(work)
+        self._metrics.bytes.inc(pull.sent)
+        if exhausted and self.on_exhausted is not None and len(self._running.get(transfer.id, ())) <= 1:
+            with suppress(ConnectorError):  # it has ended by itself already; in any case the next access is denied
+                await self.on_exhausted(transfer.id)
+
+    def _audit(self, tx: Transaction, event: str, claims: AccessClaims, **detail: str | None) -> None:
+        transfer = tx.transfers.get(claims.transfer_id)
+        correlation = transfer.correlation_id if transfer else claims.transfer_id
+        tx.audit.add(
+            AuditRecord(
+                self._clock(), event, correlation, claims.transfer_id, claims.consumer, _given(token=claims.id, **detail)
+            )
+        )
+
+
+def _closed(why: str) -> Refusal:
+    return Refusal(
+        Forbidden("the transfer process or its agreement is not open: ask for a new start, or a new transfer"), why
+    )
+
+
+def _given(**detail: str | None) -> dict[str, Json]:
+    return {name: value for name, value in detail.items() if value is not None}
+
+
+def _exhausted(grant: Grant, uses: int) -> bool:
+    """Return whether it is the count alone that denies the next access."""
+    unused = evaluate.decide(grant.compiled, grant.request, evaluate.State(uses=0))
+    return unused.allowed and not evaluate.decide(grant.compiled, grant.request, evaluate.State(uses=uses)).allowed
+
+
+def _shorten(limit: asyncio.Timeout, seconds: float) -> None:
+    """Let `limit` end in `seconds`, unless it ends before that."""
+    when, present = asyncio.get_running_loop().time() + seconds, limit.when()
+    if not limit.expired() and (present is None or when < present):
+        limit.reschedule(when)
