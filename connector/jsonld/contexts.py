@@ -43,6 +43,12 @@ def context(iri: str) -> Context:
     return _flat(_document(iri))
 
 
+def type_iri(name: str) -> str:
+    """Return the IRI of a type of the protocol: `Catalog` is DCAT's."""
+    iri: str = context(DSP + PLAIN)[name]["@id"]
+    return iri
+
+
 def load(url: str, _options: object = None) -> dict[str, Any]:
     """Answer pyld's document loader."""
     return {

@@ -108,15 +108,22 @@ def compact(expanded: list[dict[str, Any]], names: list[str], *, vocabulary: str
 
 def _normalise_slowly(document: dict[str, Json], types: frozenset[str]) -> dict[str, Json]:
     names = [contexts.DSP, contexts.EDC_DSP] if _uses_edc(document, types) else [contexts.DSP]
-    message = compact(_one_node(expand(document)), names)
-    name = _choose_type(message, document, types)
+    node = _one_node(expand(document))
+    name = _choose_type(node, document, types)
+    # DSP-006: what has no mapping is no fault and says nothing; inside policies it stays, for it may forbid something
+    message = compact([{term: value for term, value in node.items() if not term.startswith(MARK)}], names)
     message["@type"] = name
     # DSP-055: with the receiver's pid it is a follow-up, whatever else was sent
     if (name == "ContractRequestMessage" and "providerPid" in message) or (
         name == "ContractOfferMessage" and "consumerPid" in message
     ):
         message.pop("callbackAddress", None)
-    shapes.check(name, message)
+    try:
+        shapes.check(name, message)
+    except Malformed:
+        if document.get("@type") == name:
+            shapes.check(name, document)  # the sender's own words are the better explanation
+        raise
     return message
 
 
@@ -125,23 +132,26 @@ def _uses_edc(document: dict[str, Json], types: frozenset[str]) -> bool:
     return "CatalogRequestMessage" in types or (isinstance(named, list) and contexts.EDC_DSP in named)
 
 
-def _one_node(expanded: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _one_node(expanded: list[dict[str, Any]]) -> dict[str, Any]:
     if len(expanded) != 1 or "@graph" in expanded[0]:
-        raise Malformed("the body must be one message, not a graph of several nodes")
-    return expanded
+        raise Malformed("the body must be one message, not none and not a graph of several")
+    return expanded[0]
 
 
-def _choose_type(message: dict[str, Json], document: dict[str, Json], types: frozenset[str]) -> str:
-    found = message.get("@type")
-    given = [name for name in (found if isinstance(found, list) else [found]) if isinstance(name, str)]
-    for name in given:
-        if name in types:
-            return name
+def _choose_type(node: dict[str, Any], document: dict[str, Json], types: frozenset[str]) -> str:
+    iris = {contexts.type_iri(name): name for name in types}
+    given: list[str] = node.get("@type", [])
+    for iri in given:
+        if iri in iris:
+            return iris[iri]
     if "@context" not in document:
         raise Malformed("@context is missing")
     if not given:
         raise Malformed("@type is missing")
-    raise Malformed(f"@type must be {' or '.join(sorted(types))}, not {given[0][:100]}")
+    found = given[0][:200]
+    if found.startswith(MARK) and found.removeprefix(MARK) in types:
+        raise Malformed(f"@type {found.removeprefix(MARK)} has no meaning under this @context; add {contexts.DSP}")
+    raise Malformed(f"@type must be {' or '.join(sorted(types))}, not {found.removeprefix(MARK)}")
 
 
 # --- catalogues of peers --------------------------------------------------------------------------------------------
@@ -178,10 +188,11 @@ def _plain_answer(document: dict[str, Json]) -> dict[str, Json]:
 
 
 def _catalog_slowly(document: dict[str, Json], types: frozenset[str]) -> dict[str, Json]:
-    expanded = _one_node(expand(document, max_nodes=MAX_SLOW_CATALOG_NODES))
-    catalog = compact(expanded, [contexts.DSP, contexts.EDC_DSP])
-    catalog["@type"] = _choose_type(catalog, document, types)
-    shapes.check(f"answer-{catalog['@type']}", catalog)
+    node = _one_node(expand(document, max_nodes=MAX_SLOW_CATALOG_NODES))
+    name = _choose_type(node, document, types)
+    catalog = compact([node], [contexts.DSP, contexts.EDC_DSP])
+    catalog["@type"] = name
+    shapes.check(f"answer-{name}", catalog)
     return catalog
 
 
