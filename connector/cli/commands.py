@@ -9,7 +9,7 @@ import typer
 from connector import __version__
 from connector.cli import exchange, folder, output, processes
 from connector.cli.doctor import doctor
-from connector.cli.exits import EPILOG
+from connector.cli.exits import EPILOG, Exit
 from connector.cli.keyring import keys
 from connector.cli.output import JsonOption
 
@@ -35,7 +35,8 @@ def demo(
     """Two hospitals on this machine, with real data: catalogue, refusal, negotiation, transfer, limits, revocation."""
     from connector.demo import run
 
-    run(once)
+    if not run(once):
+        raise typer.Exit(Exit.FAILED)
 
 
 for command in (demo, folder.init, folder.check, folder.serve, doctor, exchange.catalog, exchange.fetch, exchange.negotiate):

@@ -35,9 +35,13 @@ def init(
     ] = None,
     public_port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
     management_port: Annotated[int, typer.Option(min=1, max=65535)] = 8081,
+    if_missing: Annotated[bool, typer.Option("--if-missing", help="Do nothing where DIR has a connector already.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Make a connector's folder: settings, policies, catalogue, keys, trust. Overwrites nothing."""
+    if if_missing and (dir / config.FILE).exists():
+        output.result({"dir": str(dir.resolve()), "files": {}}, f"{dir} is a connector's folder already")
+        return
     written = create(
         dir,
         participant or f"urn:connector:{dir.resolve().name.lower()}",

@@ -36,7 +36,7 @@ JsonOption = Annotated[
 ]
 
 
-def result(document: Json, text: Callable[[], None] | str | None = None) -> None:
+def result(document: object, text: Callable[[], None] | str | None = None) -> None:
     """Print a command's result: `document` with --json, else `text` (a string, or a function that prints)."""
     if _Mode.as_json:
         print(json.dumps(document, indent=2, ensure_ascii=False))

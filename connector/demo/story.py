@@ -1,0 +1,173 @@
+"""What happens in the demo, in the order of a contract's life."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+from connector.cli import exchange
+from connector.cli.download import Edr, Pulled, pull
+from connector.cli.output import progress
+from connector.cli.terms import terms
+from connector.cli.wire import objects, text
+from connector.demo.hospitals import Hospital
+from connector.demo.screen import Screen
+from connector.errors import ConnectorError, Denied
+from connector.odrl.model import Json
+
+DATASET = "gbsg2"
+RESEARCH, MARKETING = "eu-ehds:ScientificResearch", "dpv:Marketing"
+PATIENCE = 20.0  # seconds for one step
+
+T = TypeVar("T")
+
+
+def tell(screen: Screen, odense: Hospital, aarhus: Hospital) -> None:
+    """Show one exchange from catalogue to the agreement's end."""
+    screen.opening(
+        "Two hospitals on this machine, each with its own connector, keys and database:",
+        *(
+            f"    {h.name}  {role}  DSP {h.as_peer.address}  ready in {h.started:.2f} s"
+            for h, role in ((odense, "provides"), (aarhus, "consumes"))
+        ),
+    )
+    catalogue(screen, odense, aarhus)
+    refusal(screen, odense, aarhus)
+    agreed = agreement(screen, odense, aarhus)
+    transfer = transferred(screen, odense, aarhus, agreed.agreement)
+    uses(screen, odense, aarhus, transfer)
+    ending(screen, odense, aarhus, agreed, transfer)
+
+
+def catalogue(screen: Screen, odense: Hospital, aarhus: Hospital) -> None:
+    found, took = timed(lambda: aarhus.api.post("catalog", "request", body=odense.as_peer.body))
+    screen.chapter("Catalogue", f"Aarhus asks Odense, {took}")
+    offers = [offer for dataset in objects(found.get("dataset")) for offer in objects(dataset.get("hasPolicy"))]
+    for dataset in objects(found.get("dataset")):
+        screen.line(f"{text(dataset.get('@id'))}  {text(dataset.get('title'))}")
+    for sentence in terms(offers[0] if offers else {}):
+        screen.line(f"odrl: {sentence}", "cyan")
+    screen.promise("Odense shows Aarhus the trial and its terms", len(offers) == 1)
+
+
+def refusal(screen: Screen, odense: Hospital, aarhus: Hospital) -> None:
+    screen.chapter("Refused", f"the same offer, for {MARKETING}")
+    try:
+        exchange.agree(aarhus.api, odense.as_peer, DATASET, MARKETING, None, PATIENCE)
+    except Denied as error:
+        screen.line(str(error).splitlines()[0], "yellow")
+        refused = "purpose" in str(error)
+    else:
+        refused = False
+    at_odense = aarhus_negotiations(odense, "TERMINATED")
+    screen.promise("no contract for the wrong purpose; both sides are TERMINATED and know why", refused and bool(at_odense))
+
+
+def agreement(screen: Screen, odense: Hospital, aarhus: Hospital) -> exchange.Agreed:
+    agreed = exchange.agree(aarhus.api, odense.as_peer, DATASET, RESEARCH, None, PATIENCE)
+    screen.chapter("Negotiated", f"for {RESEARCH}")
+    messages(screen, aarhus.api.get("contractnegotiations", agreed.negotiation, "timeline"))
+    theirs = objects(odense.api.query("contractagreements"))
+    same = [text(one.get("@id")) for one in theirs] == [agreed.agreement]
+    screen.promise(f"both sides hold {agreed.agreement}", same)
+    return agreed
+
+
+def transferred(screen: Screen, odense: Hospital, aarhus: Hospital, agreement: str) -> str:
+    transfer, took = timed(lambda: exchange.start_transfer(aarhus.api, odense.as_peer, agreement, DATASET, PATIENCE))
+    screen.chapter("Transferred", f"HttpData-PULL, started in {took}")
+    messages(screen, aarhus.api.get("transferprocesses", transfer, "timeline"))
+    return transfer
+
+
+def uses(screen: Screen, odense: Hospital, aarhus: Hospital, transfer: str) -> None:
+    """Use the data as often as agreed, with a suspension in between, and once more."""
+    out = aarhus.settings.root / "gbsg2.csv"
+    original = odense.settings.root / "data" / "gbsg2.csv"
+    edr = exchange.edr(aarhus.api, transfer)
+    pulled = bring(edr, out)
+    rows = out.read_bytes().count(b"\n") - 1
+    screen.chapter("Pulled", f"{pulled.bytes:,} bytes in {pulled.seconds * 1000:.0f} ms, sha256 {pulled.sha256[:16]}...")
+    whole = pulled.sha256 == sha256(original.read_bytes()).hexdigest()
+    screen.promise(f"use 1 of 2: {rows} patients, byte for byte Odense's file", whole and rows == 686)
+
+    screen.chapter("Revoked", "Odense suspends the transfer; Aarhus still holds the token")
+    theirs = text(odense.api.query("transferprocesses")[0].get("@id"))
+    odense.api.post("transferprocesses", theirs, "suspend", body={"reason": "the ethics board wants to look again"})
+    why = refused(edr, out)
+    screen.line(why or "the token still works", "yellow")
+    screen.promise("the token is dead at once", bool(why))
+    odense.api.post("transferprocesses", theirs, "resume")
+    aarhus.api.wait("transferprocesses", transfer, frozenset({"STARTED"}), PATIENCE)
+    fresh = exchange.edr(aarhus.api, transfer)
+    screen.promise("use 2 of 2: resumed, with a fresh token", bring(fresh, out).bytes == pulled.bytes)
+
+    screen.chapter("Used up", "the contract says twice")
+    why = refused(fresh, out)
+    screen.line(why or "the data came a third time", "yellow")
+    screen.promise("the third use is refused", "count" in why)
+
+
+def ending(screen: Screen, odense: Hospital, aarhus: Hospital, agreed: exchange.Agreed, transfer: str) -> None:
+    screen.chapter("Ended", "Odense retires the agreement")
+    odense.api.post("contractagreements", agreed.agreement, "retire", body={"reason": "the study is closed"})
+    state = aarhus.api.wait("transferprocesses", transfer, frozenset({"TERMINATED"}), PATIENCE)
+    why = text(aarhus.api.get("transferprocesses", transfer).get("errorDetail"))
+    screen.line(f"Aarhus' transfer: {state}, {why}", "yellow")
+    screen.promise("Aarhus is told, with the reason", "the study is closed" in why)
+    try:
+        exchange.start_transfer(aarhus.api, odense.as_peer, agreed.agreement, DATASET, PATIENCE)
+        again = True
+    except ConnectorError:
+        again = False
+    screen.promise("nothing can be transferred under it any more", not again)
+
+
+# --- pieces --------------------------------------------------------------------------------------------------------
+
+
+def messages(screen: Screen, timeline: dict[str, Json]) -> None:
+    """Print the protocol's messages of a process as its side saw them go and come."""
+    events = [
+        event for event in objects(timeline.get("events")) if text(event.get("event")).endswith((".sent", ".received"))
+    ]
+    queued = [event for event in objects(timeline.get("events")) if "at" in event]
+    start = datetime.fromisoformat(text(queued[0].get("at"))) if queued else None
+    for event in events:
+        since = datetime.fromisoformat(text(event.get("at"))) - start if start else None
+        arrow = "Aarhus -> Odense" if text(event.get("by")) == "CONSUMER" else "Odense -> Aarhus"
+        millis = since.total_seconds() * 1000 if since else 0.0
+        screen.line(f"{millis:6.0f} ms  {arrow}  {text(event.get('message')):<18}{text(event.get('after'))}")
+
+
+def bring(edr: Edr, out: Path) -> Pulled:
+    with progress(out.name) as bar:
+        return pull(lambda: edr, out, bar)
+
+
+def refused(edr: Edr, out: Path) -> str:
+    """Try to pull; return the reason of the refusal, "" when there was none."""
+    try:
+        bring(edr, out)
+    except Denied as error:
+        return str(error)
+    return ""
+
+
+def aarhus_negotiations(odense: Hospital, state: str) -> list[dict[str, Json]]:
+    """Return the provider's negotiations in a state; it may hear of it a moment after the consumer."""
+    give_up = time.monotonic() + PATIENCE
+    while not (found := odense.api.query("contractnegotiations", state=state)) and time.monotonic() < give_up:
+        time.sleep(0.01)
+    return found
+
+
+def timed(work: Callable[[], T]) -> tuple[T, str]:
+    """Return what `work` gives, and how long it took in words."""
+    began = time.monotonic()
+    result = work()
+    return result, f"{(time.monotonic() - began) * 1000:.0f} ms"
