@@ -34,7 +34,9 @@ from connector.services.access import Access
 from connector.services.catalog import Catalogs
 from connector.services.decisions import ByPolicy, Decisions
 from connector.services.delivery import Delivery
+from connector.services.edrs import Edrs
 from connector.services.exchange import Desk
+from connector.services.history import History
 from connector.services.negotiations import Negotiations
 from connector.services.offerings import Offerings
 from connector.services.publishing import Publishing
@@ -88,7 +90,9 @@ class Connector:
         self.negotiations = Negotiations(desk, self.offerings, self.decisions, address)
         self.transfers = Transfers(desk, self.decisions, self.tokens, settings.participant, address)
         self.catalogs = Catalogs(self.offerings, self.peers, self.identity, utc_now, new_id, address)
-        self.publishing = Publishing(self.store, self.offerings, self.sources, utc_now, new_id)
+        self.publishing = Publishing(self.store, self.offerings, self.sources, utc_now)
+        self.edrs = Edrs(self.store, self.peers, self.identity, utc_now)
+        self.history = History(self.store, utc_now)
         self.delivery.serve({"negotiations": self.negotiations, "transfers": self.transfers})
         self._listening = Listening()
         self._stack = AsyncExitStack()
@@ -158,8 +162,8 @@ class Connector:
     def _private(self) -> web.Application:
         parts = management.Parts(
             store=self.store, offerings=self.offerings, publishing=self.publishing, negotiations=self.negotiations,
-            transfers=self.transfers, catalogs=self.catalogs, peers=self.peers, identity=self.identity,
-            settings=self.settings, clock=utc_now,
+            transfers=self.transfers, catalogs=self.catalogs, edrs=self.edrs, history=self.history, clock=utc_now,
+            ids=new_id, settings=self.settings.management,
         )  # fmt: skip
         checks = {"store": self._store_ready, "public listener": self._public_ready, "files": self._files_ready}
         return application("private", management.routes(parts) + health.routes(checks, self.metrics), self.metrics)

@@ -201,7 +201,9 @@ class Answer:
 
 
 class Peers(Protocol):
-    async def post(self, url: str, body: bytes, authorization: str, correlation_id: str, /) -> Answer:
+    async def post(
+        self, url: str, body: bytes, authorization: str, correlation_id: str, /, *, media: str = "application/json"
+    ) -> Answer:
         """Send one request. Raises Unavailable when no whole answer came (refused, reset, timed out, forbidden address)."""
 
     async def get(self, url: str, authorization: str | None, correlation_id: str, /) -> Answer: ...

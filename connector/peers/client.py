@@ -69,8 +69,10 @@ class HttpPeers:
         self._timeout = aiohttp.ClientTimeout(total=timeout.total_seconds(), connect=min(10.0, timeout.total_seconds()))
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, url: str, body: bytes, authorization: str, correlation_id: str) -> Answer:
-        headers = {"Content-Type": "application/json", "Authorization": authorization, HEADER: correlation_id}
+    async def post(
+        self, url: str, body: bytes, authorization: str, correlation_id: str, /, *, media: str = "application/json"
+    ) -> Answer:
+        headers = {"Content-Type": media, "Authorization": authorization, HEADER: correlation_id}
         return await self._call("POST", url, headers, body)
 
     async def get(self, url: str, authorization: str | None, correlation_id: str) -> Answer:

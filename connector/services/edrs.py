@@ -1,0 +1,126 @@
+"""EDRs: what this connector, as consumer, was given to pull data with; kept with its transfer process.
+
+An access token that is about to expire is renewed at the provider's refresh endpoint (OAuth 2.0, RFC 6749 section 6, with
+a token that proves who asks), so a pull does not fail in the middle of a long transfer.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from connector.dsp.messages import DataAddress, EndpointProperty, Role
+from connector.dsp.transfer import TransferProcess
+from connector.errors import NotFound, Unavailable
+from connector.observe import current_correlation
+from connector.ports import Answer, AuditRecord, Clock, Identity, Peers, Store, Transaction
+
+FORM = "application/x-www-form-urlencoded"
+EARLY = timedelta(seconds=30)  # renewed this long before it expires
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    access_token: str
+    refresh_token: str | None
+
+
+class Edrs:
+    def __init__(self, store: Store, peers: Peers, identity: Identity, clock: Clock) -> None:
+        self._store = store
+        self._peers = peers
+        self._identity = identity
+        self._clock = clock
+
+    async def address(self, transfer_id: str, *, refresh: bool = False) -> DataAddress:
+        """Return where and with what to pull; with `refresh`, a token that expires soon is renewed first.
+
+        Raises:
+            NotFound: no such transfer, or it has no EDR (not started, ended, or we are its provider).
+            Unavailable: the provider did not renew the token.
+        """
+        transfer = await self._store.read(lambda tx: holder(tx, transfer_id))
+        assert transfer.data_address is not None
+        if not (refresh and self._expires_soon(transfer.data_address)):
+            return transfer.data_address
+        return await self._renew(transfer, transfer.data_address)
+
+    async def forget(self, transfer_id: str) -> None:
+        """Drop the EDR; the transfer goes on. Raises NotFound."""
+
+        def work(tx: Transaction) -> None:
+            transfer = holder(tx, transfer_id)
+            tx.transfers.put(replace(transfer, data_address=None))
+            detail = AuditRecord(self._clock(), "edr.deleted", transfer.correlation_id, transfer.id, transfer.peer)
+            tx.audit.add(detail)
+
+        await self._store.transact(work)
+
+    def _expires_soon(self, address: DataAddress) -> bool:
+        expires = expiry(address.get("authorization") or "")
+        return expires is None or expires <= self._clock() + EARLY
+
+    async def _renew(self, transfer: TransferProcess, address: DataAddress) -> DataAddress:
+        endpoint, token = address.get("refreshEndpoint"), address.get("refreshToken")
+        if not endpoint or not token:
+            return address  # the provider's tokens are not renewed: what there is, is all there is
+        form = urlencode({"grant_type": "refresh_token", "refresh_token": token}).encode()
+        proof = await self._identity.authorize(address.get("refreshAudience") or transfer.peer, transfer.purpose)
+        answer = await self._peers.post(endpoint, form, proof, current_correlation(), media=FORM)
+        fresh = renewed(address, read_renewed(answer, transfer.peer))
+
+        def work(tx: Transaction) -> DataAddress:
+            now = holder(tx, transfer.id)
+            if now.data_address == address:
+                tx.transfers.put(replace(now, data_address=fresh))
+                return fresh
+            return now.data_address or fresh  # the provider started it anew meanwhile, with a newer token
+
+        return await self._store.transact(work)
+
+
+def holder(tx: Transaction, transfer_id: str) -> TransferProcess:
+    """Return the transfer that has the EDR. Raises NotFound."""
+    transfer = tx.transfers.get(transfer_id)
+    if transfer is None or transfer.role is not Role.CONSUMER or transfer.data_address is None or transfer.ended:
+        raise NotFound(f"Object of type EndpointDataReference with ID={transfer_id} was not found")
+    return transfer
+
+
+def expiry(token: str) -> datetime | None:
+    """Return when a JWT says that it expires; None where it does not say. It is read, not trusted: it is the peer's."""
+    parts = token.split(".")
+    try:
+        claims: Any = orjson.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return datetime.fromtimestamp(claims["exp"], UTC)
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def read_renewed(answer: Answer, peer: str) -> Renewed:
+    """Raises Unavailable, saying what was answered without the tokens in it."""
+    if answer.status != 200:
+        raise Unavailable(f"{peer} did not renew the access token: it answered {answer.status}")
+    try:
+        document = orjson.loads(answer.body)
+        found = Renewed(document["access_token"], document.get("refresh_token"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unavailable(f"{peer} renewed the access token with an answer that holds none") from error
+    if not isinstance(found.access_token, str) or not isinstance(found.refresh_token, str | None):
+        raise Unavailable(f"{peer} renewed the access token with an answer that holds none")
+    return found
+
+
+def renewed(address: DataAddress, fresh: Renewed) -> DataAddress:
+    values = {"authorization": fresh.access_token, "refreshToken": fresh.refresh_token}
+
+    def renew(prop: EndpointProperty) -> EndpointProperty:
+        value = next((v for name, v in values.items() if v and prop.name.rsplit("/", 1)[-1] == name), None)
+        return prop if value is None else replace(prop, value=value)
+
+    return replace(address, properties=tuple(map(renew, address.properties)))

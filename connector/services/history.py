@@ -1,0 +1,88 @@
+"""What happened to a process, told from audit and outbox: each message, who sent it, what is on its way and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from connector.dsp.negotiation import Negotiation
+from connector.dsp.process import Process
+from connector.dsp.transfer import TransferProcess
+from connector.errors import Conflict, NotFound
+from connector.observe import current_correlation
+from connector.ports import AuditRecord, Clock, Envelope, Processes, Store, Transaction
+
+P = TypeVar("P", bound=Process)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """`events` are oldest first; `outbox` is what the peer has not taken yet."""
+
+    process: Process
+    events: tuple[AuditRecord, ...]
+    outbox: tuple[Envelope, ...]
+
+    @property
+    def peer_answers(self) -> bool | None:
+        """Whether the peer was reached when it last had reason to speak; None when it was not tried yet."""
+        tried = [envelope for envelope in self.outbox if envelope.attempts]
+        if tried:
+            return all(envelope.last_status is not None for envelope in tried)
+        return True if any(heard(record) for record in self.events) else None
+
+
+def heard(record: AuditRecord) -> bool:
+    """Whether the event shows that the peer was there: it sent something, or answered what we sent."""
+    return record.event.endswith((".received", ".sent", ".refused"))
+
+
+class History:
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def of_negotiation(self, id: str) -> Timeline:
+        """Raises NotFound."""
+        return await self._timeline("contract negotiation", id, lambda tx: tx.negotiations)
+
+    async def of_transfer(self, id: str) -> Timeline:
+        """Raises NotFound."""
+        return await self._timeline("transfer process", id, lambda tx: tx.transfers)
+
+    async def _timeline(self, noun: str, id: str, table: Callable[[Transaction], Processes[P]]) -> Timeline:
+        def work(tx: Transaction) -> Timeline:
+            process = table(tx).get(id)
+            if process is None:
+                raise NotFound(f"there is no {noun} {id}")
+            return Timeline(process, tuple(tx.audit.of_subject(id)), tuple(tx.outbox.of_process(id)))
+
+        return await self._store.read(work)
+
+    async def forget_negotiation(self, id: str) -> Negotiation:
+        """Delete a terminated negotiation that led to no agreement. The audit keeps what happened.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: it still runs, led to an agreement, or the peer was not told of its end yet.
+        """
+
+        def work(tx: Transaction) -> Negotiation:
+            negotiation = tx.negotiations.get(id)
+            if negotiation is None:
+                raise NotFound(f"there is no contract negotiation {id}")
+            if not negotiation.ended:
+                raise Conflict(f"contract negotiation {id} has not ended: terminate it first")
+            if negotiation.agreement_id is not None and tx.agreements.get(negotiation.agreement_id) is not None:
+                raise Conflict(f"contract negotiation {id} led to agreement {negotiation.agreement_id} and is kept with it")
+            if tx.outbox.of_process(id):
+                raise Conflict(f"the peer has not been told yet that contract negotiation {id} ended: try later")
+            tx.negotiations.delete(id)
+            self._note(tx, "negotiations.deleted", negotiation)
+            return negotiation
+
+        return await self._store.transact(work)
+
+    def _note(self, tx: Transaction, event: str, process: Negotiation | TransferProcess) -> None:
+        tx.audit.add(AuditRecord(self._clock(), event, current_correlation(), process.id, process.peer))

@@ -1,0 +1,104 @@
+"""What an operation of the management API is: one row that says method, path, bodies and the function behind it.
+
+Routes and the OpenAPI document both come from these rows, so the document cannot say what the server does not do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from connector.config import Management
+from connector.dsp.messages import PROTOCOL
+from connector.odrl.model import Json
+from connector.ports import Clock, Ids, Store
+from connector.services.catalog import Catalogs
+from connector.services.edrs import Edrs
+from connector.services.history import History
+from connector.services.negotiations import Negotiations
+from connector.services.offerings import Offerings
+from connector.services.publishing import Publishing
+from connector.services.transfers import Transfers
+from connector.web.management.fields import Fields
+from connector.web.management.jsonld import Node
+
+PROTOCOLS = (PROTOCOL, "dataspace-protocol-http")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the API acts on."""
+
+    store: Store
+    offerings: Offerings
+    publishing: Publishing
+    negotiations: Negotiations
+    transfers: Transfers
+    catalogs: Catalogs
+    edrs: Edrs
+    history: History
+    clock: Clock
+    ids: Ids
+    settings: Management
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, read. `id` is the path's."""
+
+    body: Fields
+    id: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AsIs:
+    """An answer that is written as it is, with the context it has."""
+
+    document: Mapping[str, Json]
+
+
+Answer: TypeAlias = Node | list[Node] | AsIs | None
+Handler: TypeAlias = Callable[[Parts, Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`path` is below the version. `request` and `response` name schemas of `schemas.SCHEMAS`; no response is a 204."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    request: str | None = None
+    response: str | None = None
+    many: bool = False  # the response is an array
+    errors: tuple[int, ...] = ()
+    params: tuple[str, ...] = ()
+
+
+def id_response(id: str, created_at: datetime | None) -> Node:
+    return {"@type": "IdResponse", "@id": id, "createdAt": millis(created_at)}
+
+
+def millis(instant: datetime | None) -> int | None:
+    """Return epoch milliseconds."""
+    return None if instant is None else int(instant.timestamp() * 1000)
+
+
+def protocol(body: Fields) -> None:
+    """Note a violation unless `protocol` is one we speak."""
+    named = body.mandatory("protocol")
+    if named and named not in PROTOCOLS:
+        body.wrong("protocol", f"protocol '{named}' is not spoken here: use {PROTOCOL}", named)
+
+
+def address(body: Fields, *, mandatory: bool = True) -> str | None:
+    """Return the counter-party's DSP base address."""
+    found = body.mandatory("counterPartyAddress") if mandatory else body.text("counterPartyAddress")
+    if found and not found.startswith(("http://", "https://")):
+        words = "must be an http(s) URL with the protocol's path, such as https://host/dsp/2025-1"
+        body.wrong("counterPartyAddress", f"value '{body.at('counterPartyAddress')}' {words}", found)
+    return found

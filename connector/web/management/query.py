@@ -1,0 +1,165 @@
+"""QuerySpec: reading it, and answering it.
+
+A query speaks of records as the API shows them, so every shown field can be filtered and sorted by. What a store can do
+exactly (equality of stored text) is done there; only when something is left does the rest happen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from connector.dsp import criteria
+from connector.dsp.offering import Criterion
+from connector.errors import Malformed
+from connector.odrl.model import Json
+from connector.ports import Query, Table
+from connector.web.management.fields import Fields
+from connector.web.management.jsonld import Node, short
+
+R = TypeVar("R")
+ORDERS = ("ASC", "DESC")
+MOST = 100  # criteria of one query
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def read(fields: Fields) -> Query:
+    """Return the query. Violations are noted in `fields`."""
+    offset = fields.integer("offset", 0, 0, "greater than or equal to zero")
+    limit = fields.integer("limit", 50, 1, "greater than zero")
+    sort = fields.text("sortField")
+    order = fields.text("sortOrder") or "ASC"
+    if order.upper() not in ORDERS:
+        fields.wrong("sortOrder", f"optional value '{fields.at('sortOrder')}' must be one of ASC, DESC", order)
+    filters = tuple(criterion(item) for item in fields.objects("filterExpression"))
+    if len(filters) > MOST:
+        fields.wrong("filterExpression", f"optional value '{fields.at('filterExpression')}' has more than {MOST} criteria")
+    return Query(filters, sort and unquoted(sort), order.upper() == "DESC", offset, limit)
+
+
+def criterion(fields: Fields) -> Criterion:
+    left = unquoted(fields.mandatory("operandLeft"))
+    operator = fields.mandatory("operator").strip().lower()
+    fields.raw("operandRight")
+    right = fields.node.get("operandRight")
+    if right is None:
+        fields.wrong("operandRight", f"mandatory value '{fields.at('operandRight')}' is missing or it is blank")
+    elif operator in ("in", "not in") and not isinstance(right, list):
+        right = [right]  # JSON-LD writes an array of one as its element
+    found = Criterion(left, operator, right)
+    try:
+        if left and operator and right is not None:
+            criteria.check(found)
+    except Malformed as error:
+        fields.wrong("operator", str(error), operator)
+    return found
+
+
+def unquoted(path: str) -> str:
+    return path[1:-1] if len(path) > 1 and path[0] == path[-1] == "'" else path
+
+
+def wire(query: Query) -> Node:
+    """Return the query as a peer is sent it."""
+    spec: Node = {"@type": "QuerySpec", "offset": query.offset, "limit": query.limit}
+    if query.sort:
+        spec |= {"sortField": query.sort, "sortOrder": ORDERS[query.descending]}
+    spec["filterExpression"] = [written(c) for c in query.filters]
+    return spec
+
+
+def written(c: Criterion) -> Node:
+    return {"@type": "Criterion", "operandLeft": c.left, "operator": c.operator, "operandRight": c.right}
+
+
+# --- answering -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What a table can decide itself.
+
+    `text` maps shown names to the record's; `sort` those that also sort alike. `numbers` are EDC's numbers of states.
+    `newest` is the record's field that orders the answer when the query does not.
+    """
+
+    text: Mapping[str, str]
+    sort: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    newest: str | None = None
+
+
+def answer(table: Table[R], query: Query, columns: Columns, show: Callable[[R], Node]) -> list[Node]:
+    """Return the page of `table` that `query` asks for, as shown. To be run in a store's transaction."""
+    pushed: list[Criterion] = []
+    rest: list[Criterion] = []
+    for c in (named(c, columns.numbers) for c in query.filters):
+        column = columns.text.get(c.left)
+        values = c.right if isinstance(c.right, list) else [c.right]
+        exact = c.operator in ("=", "in") and all(isinstance(value, str) for value in values)
+        if column is not None and exact:
+            pushed.append(Criterion(column, c.operator, c.right))
+        else:
+            rest.append(c)
+    sort = columns.sort.get(name_of(query.sort)) if query.sort else columns.newest
+    descending = query.descending if query.sort else True
+    stored = Query(tuple(pushed), sort, descending, query.offset, query.limit)
+    if not rest and (sort or not query.sort):
+        return [show(record) for record in table.query(stored)]
+    records = table.query(replace(stored, offset=0, limit=None))
+    return select(map(show, records), replace(query, filters=tuple(rest)))
+
+
+def name_of(path: str) -> str:
+    """Return the name under which an answer shows what a query calls `path`."""
+    name = short(path)
+    return "@id" if name == "id" else name
+
+
+def named(c: Criterion, numbers: Mapping[str, int]) -> Criterion:
+    """Return the criterion with a short left operand; for states, EDC's numbers become names."""
+    left = name_of(c.left)
+    if left != "state" or not numbers:
+        return replace(c, left=left)
+    values = c.right if isinstance(c.right, list) else [c.right]
+    if not any(isinstance(value, (int, float)) for value in values):
+        return replace(c, left=left)
+    if c.operator in ("<", "<=", ">", ">="):
+        return Criterion(left, "in", [name for name, number in numbers.items() if holds(number, c)])
+    names = {number: name for name, number in numbers.items()}
+    found: list[Json] = [names.get(int(v), str(v)) if isinstance(v, (int, float)) else v for v in values]
+    return Criterion(left, c.operator, found if isinstance(c.right, list) else found[0])
+
+
+def select(nodes: Iterable[Node], query: Query) -> list[Node]:
+    """Return the page of shown nodes that `query` asks for."""
+    filters = [named(c, {}) for c in query.filters]
+    found = [node for node in nodes if all(holds(at(node, c.left), c) for c in filters)]
+    if query.sort:
+        path = name_of(query.sort)
+        found.sort(key=lambda node: criteria.order(at(node, path)), reverse=query.descending)
+    return paged(found, query)
+
+
+def paged(found: Sequence[R], query: Query) -> list[R]:
+    end = None if query.limit is None else query.offset + query.limit
+    return list(found[query.offset : end])
+
+
+def at(value: Json, path: str) -> Json:
+    """Return what a dotted path leads to; a path through an array leads to the array of what it leads to."""
+    if isinstance(value, (list, tuple)):
+        return [found for item in value if (found := at(item, path)) is not None]
+    if not isinstance(value, Mapping):
+        return None
+    if path in value:
+        return value[path]
+    head, dot, tail = path.partition(".")
+    return at(value[head], tail) if dot and head in value else None
+
+
+def holds(value: Json, criterion: Criterion) -> bool:
+    return criteria.matches(lambda _: value, criterion)
