@@ -1,0 +1,1 @@
+"""Where the connector's records are kept: `sqlite.SqliteStore` implements `ports.Store`."""
