@@ -12,9 +12,10 @@ the fingerprint of the terms: the same after a restart and on every process, ano
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from itertools import islice
 from typing import Protocol, TypeVar
 from uuid import NAMESPACE_URL, uuid5
@@ -40,6 +41,7 @@ RESERVED = frozenset(
     {RDF_TYPE, EDC + "id", ODRL + "hasPolicy", ODRL + "permission", ODRL + "prohibition", ODRL + "obligation"}
     | {DCAT + name for name in ("distribution", "accessService", "endpointURL", "dataset", "service", "catalog")}
 )
+OPEN = Rule(RuleKind.PERMISSION, USE)  # whoever, whenever
 KEYWORDS = frozenset({"@id", "@type", "@value", "@language", "@list"})  # what the value of a property may hold
 
 
@@ -82,6 +84,9 @@ class Terms:
     open: bool
 
 
+Sight = Callable[[Terms], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A dataset, serialised: `head` + offers + `tail`; `whole` with all of them, where everyone may see all."""
@@ -93,7 +98,7 @@ class Entry:
     tail: bytes
     whole: bytes | None
 
-    def seen(self, may: Callable[[Terms], bool]) -> bytes | None:
+    def seen(self, may: Sight) -> bytes | None:
         """Return the dataset with the offers whose terms `may` see, None where there are none."""
         if self.whole is not None:
             return self.whole
@@ -149,8 +154,8 @@ class Offering:
 
     def dataset(self, caller: Participant, now: datetime, id: str) -> bytes | None:
         """Return one dataset as an entry of a catalogue, None where there is none that `caller` may see."""
-        entry = self._entries.get(id)
-        return entry.seen(_sight(caller, now)) if entry else None
+        may, entry = _sight(caller, now), self._entries.get(id)
+        return entry.seen(may) if entry and may else None
 
     def page(self, caller: Participant, now: datetime, query: Query) -> Page:
         """Return what `caller` may see of what `query` asks for; order and paging count only what it may see.
@@ -158,32 +163,34 @@ class Offering:
         Raises:
             Malformed: a criterion is not understood.
         """
-        for criterion in query.filters:
-            criteria.check(criterion)
+        tests = [criteria.predicate(criterion) for criterion in query.filters]
         may = _sight(caller, now)
-        seen = (data for entry in self._asked(query) if (data := entry.seen(may)) is not None)
+        if may is None:
+            return Page([], False)
+        asked = (entry for entry in self._sorted(query) if all(test(entry.lookup) for test in tests))
+        seen = (data for entry in asked if (data := entry.seen(may)) is not None)
         end = None if query.limit is None else query.offset + query.limit
         page = list(islice(seen, query.offset, end))
         return Page(page, next(seen, None) is not None)
 
-    def _asked(self, query: Query) -> Iterator[Entry]:
-        for entry in _sorted(_candidates(self._entries, query.filters), query):
-            if all(criteria.matches(entry.lookup, criterion) for criterion in query.filters):
-                yield entry
+    def _sorted(self, query: Query) -> Iterable[Entry]:
+        entries, by = _candidates(self._entries, query.filters), query.sort
+        if by is None:
+            return reversed(list(entries)) if query.descending else entries
+        return sorted(entries, key=lambda entry: criteria.order(entry.lookup(by)), reverse=query.descending)
 
 
-def _sorted(entries: Iterable[Entry], query: Query) -> Iterable[Entry]:
-    field = query.sort
-    if field is None:
-        return reversed(list(entries)) if query.descending else entries
-    return sorted(entries, key=lambda entry: criteria.order(entry.lookup(field)), reverse=query.descending)
+def _sight(caller: Participant, now: datetime) -> Sight | None:
+    """Return what says whether `caller` may see terms; None where no terms at all could let it.
 
-
-def _sight(caller: Participant, now: datetime) -> Callable[[Terms], bool]:
-    """Return what says whether `caller` may see terms; each is judged once, whatever number of datasets it covers."""
+    Terms are judged once, whatever number of datasets they cover. Who is refused what is open to all, for declaring a
+    purpose that the law forbids, is refused everything.
+    """
     request = evaluate.Request(
         scope=evaluate.Scope.CATALOG, action=USE, target=None, assignee=caller.id, now=now, claims=caller.claims
     )
+    if not evaluate.possible(_anything(), request).allowed:
+        return None
     judged: dict[str, bool] = {}
 
     def may(terms: Terms) -> bool:
@@ -194,6 +201,11 @@ def _sight(caller: Participant, now: datetime) -> Callable[[Terms], bool]:
         return judged[terms.id]
 
     return may
+
+
+@cache
+def _anything() -> evaluate.Compiled:
+    return evaluate.compile(Policy(PolicyKind.OFFER, "urn:open", (OPEN,)))
 
 
 # --- building --------------------------------------------------------------------------------------------------------
@@ -221,7 +233,7 @@ def _terms(definition: PolicyDefinition, problems: list[Problem]) -> Terms | Non
     except InvalidFiles as error:
         problems.extend(error.problems)
         return None
-    anyone = policy.assignee is None and all(rule == Rule(RuleKind.PERMISSION, USE) for rule in policy.rules)
+    anyone = policy.assignee is None and all(rule == OPEN for rule in policy.rules)
     return Terms(definition.id, policy, compiled, canonical.fingerprint(policy), to_json(policy), anyone)
 
 
@@ -234,15 +246,13 @@ def _unusable(definition: ContractDefinition, terms: Mapping[str, Terms]) -> Pro
 
 def _selected(definition: ContractDefinition, assets: Mapping[str, Asset], problems: list[Problem]) -> list[Asset]:
     try:
-        return [
-            asset
-            for asset in _candidates(assets, definition.selector)
-            if all(criteria.matches(criteria.asset_lookup(asset, private=True), one) for one in definition.selector)
-        ]
+        tests = [criteria.predicate(criterion) for criterion in definition.selector]
     except Malformed as error:
         message = f"contract definition {definition.id} offers nothing: {error}"
         problems.append(Problem("offer-selector", message, definition.origin))
         return []
+    found = ((asset, criteria.asset_lookup(asset, private=True)) for asset in _candidates(assets, definition.selector))
+    return [asset for asset, lookup in found if all(test(lookup) for test in tests)]
 
 
 def _offer(definition: ContractDefinition, asset: Asset, contract: Terms, access: Terms, *, fixed: bool) -> Offer:

@@ -19,6 +19,7 @@ from connector.errors import Malformed
 from connector.odrl.model import Json
 
 Lookup = Callable[[str], Json]  # left operand -> the record's value, None where it has none
+Predicate = Callable[[Lookup], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,23 @@ class Query:
 
 
 def matches(lookup: Lookup, criterion: Criterion) -> bool:
-    """Return whether a record satisfies `criterion`. Raises Malformed as `check` does."""
-    test = _test(criterion)
-    value = lookup(criterion.left)
-    return value is not None and test(plain(value), plain(criterion.right))
+    """Return whether a record satisfies `criterion`. Raises Malformed as `predicate` does."""
+    return predicate(criterion)(lookup)
 
 
-def check(criterion: Criterion) -> None:
-    """Raise Malformed unless the operator is known and takes a right operand of this type."""
-    _test(criterion)
+def predicate(criterion: Criterion) -> Predicate:
+    """Return what says whether a record satisfies `criterion`.
+
+    Raises:
+        Malformed: the operator is not known, or takes another type of right operand.
+    """
+    test, left, right = _test(criterion), criterion.left, plain(criterion.right)
+
+    def satisfied(lookup: Lookup) -> bool:
+        value = lookup(left)
+        return value is not None and test(plain(value), right)
+
+    return satisfied
 
 
 def plain(value: Json) -> Json:
