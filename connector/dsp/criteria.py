@@ -38,6 +38,11 @@ def matches(lookup: Lookup, criterion: Criterion) -> bool:
     return predicate(criterion)(lookup)
 
 
+def check(criterion: Criterion) -> None:
+    """Raise Malformed where `criterion` cannot be evaluated on any record."""
+    predicate(criterion)
+
+
 def predicate(criterion: Criterion) -> Predicate:
     """Return what says whether a record satisfies `criterion`.
 
