@@ -104,7 +104,7 @@ def _attempt(client: httpx.Client, edr: Edr, part: Path, progress: Progress) -> 
         if at == 0:
             _remember(part, response.headers.get("etag", ""))
         with part.open("ab" if at else "wb") as file:
-            for chunk in response.iter_raw(1 << 20):
+            for chunk in response.iter_raw():  # as it comes: a gathered chunk would be lost when the stream breaks
                 file.write(chunk)
                 at += len(chunk)
                 progress(at, total)

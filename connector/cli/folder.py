@@ -8,6 +8,7 @@ import secrets
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -104,31 +105,36 @@ def problems(dir: Path) -> list[Problem]:
     found: list[Problem] = []
     for look in (_trust, _offering):
         try:
-            look(own)
+            found += look(own)
         except InvalidFiles as error:
             found += error.problems
     return found
 
 
-def _trust(own: config.Settings) -> None:
+def _trust(own: config.Settings) -> Sequence[Problem]:
     from connector.identity.trust import read_trust
 
     if own.identity.kind == "trust":
         read_trust(own.root / own.identity.trust_file)
+    return ()
 
 
-def _offering(own: config.Settings) -> None:
-    """Build what the files offer, exactly as the running connector does."""
+def _offering(own: config.Settings) -> Sequence[Problem]:
+    """Build what the files offer, exactly as the running connector does; return the warnings."""
     from connector import files
     from connector.dsp.catalog import Offering
 
     published = files.load(own)
     Offering.build(published.assets, published.policies, published.definitions, endpoint_url=dsp_base(own))
+    return published.warnings
 
 
 def serve(dir: DirArgument, json: JsonOption = False) -> None:
     """Run the connector until SIGTERM or Ctrl-C."""
+    from connector.observe import configure_logging
+
     own = settings(dir)
+    configure_logging(own.log_level)
     try:
         asyncio.run(_serve(own))
     except (OSError, ExceptionGroup) as error:

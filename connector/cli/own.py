@@ -76,6 +76,9 @@ def running(dir: Path, url: str | None) -> Iterator[Management]:
 @contextmanager
 def _started(own: config.Settings) -> Iterator[None]:
     """Run the connector in a thread of its own, so that partners can call back while the command waits."""
+    from connector.observe import configure_logging
+
+    configure_logging("error")  # the command's own words come first
     up, stop = threading.Event(), asyncio.Event()
     failed: list[BaseException] = []
     loop = asyncio.new_event_loop()
