@@ -7,7 +7,7 @@ until the block is left. What is in flight then stays in the outbox and goes on 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,11 +18,14 @@ from uuid import uuid4
 import structlog
 from aiohttp import web
 
-from connector import files
 from connector.config import Settings
 from connector.dataplane.file import FileSource
 from connector.dataplane.http import HttpSource
+from connector.dsp.offering import Asset
+from connector.dsp.process import CauseCode
 from connector.errors import ConnectorError, InvalidFiles, OperatorError
+from connector.files.publication import Published, load
+from connector.files.watching import watch
 from connector.identity.keys import Keys
 from connector.identity.plain import PlainIdentity
 from connector.identity.tokens import AccessTokens
@@ -76,10 +79,10 @@ class Connector:
         address = self.public_url + dsp.BASE
         self.store = SqliteStore.open(settings.root / settings.database, utc_now)
         self.keys = Keys.load(settings.root / settings.identity.keys)
-        self.identity: Identity = _identity(settings, self.keys)
-        self.tokens = AccessTokens(self.keys, settings, utc_now, new_id)
+        self.identity, thumbprint = _identity(settings, self.keys)
+        self.tokens = AccessTokens(self.keys, settings, utc_now, new_id, thumbprint)
         self.peers = HttpPeers(settings.network, settings.development, settings.delivering.timeout)
-        self.sources: Mapping[str, Source] = {"File": FileSource(), "HttpData": HttpSource()}
+        self.sources: Mapping[str, Source] = {"File": FileSource(settings.root), "HttpData": HttpSource()}
         self.offerings = Offerings(self.store, settings.participant, address)
         self.delivery = Delivery(self.store, self.peers, self.identity, utc_now, settings.delivering, self.metrics)
         self.access = Access(
@@ -93,6 +96,7 @@ class Connector:
         self.publishing = Publishing(self.store, self.offerings, self.sources, utc_now)
         self.edrs = Edrs(self.store, self.peers, self.identity, utc_now)
         self.history = History(self.store, utc_now)
+        self.access.on_exhausted = self._exhausted
         self.delivery.serve({"negotiations": self.negotiations, "transfers": self.transfers})
         self._listening = Listening()
         self._stack = AsyncExitStack()
@@ -104,19 +108,21 @@ class Connector:
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(self.peers.close)
             stack.push_async_callback(self._close_sources)
-            published = await asyncio.to_thread(files.load, self.settings)  # a start with broken files says so and ends
+            published = await asyncio.to_thread(load, self.settings)  # a start with broken files says so and ends
             await self._in_force(published)
             group = await stack.enter_async_context(asyncio.TaskGroup())
             tasks = [
                 group.create_task(self.delivery.run(), name="delivery"),
-                group.create_task(files.watch(self.settings, self._changed), name="files"),
+                group.create_task(watch(self.settings, self._changed, published.digest), name="files"),
             ]
             stack.callback(lambda: [task.cancel() for task in tasks])
             public, private = self.settings.public, self.settings.management
             self._listening.public = await _listen(stack, self._public(), public.host, public.port)
             self._listening.management = await _listen(stack, self._private(), private.host, private.port)
             self._stack = stack.pop_all()
-        log.info("connector.ready", participant=self.settings.participant, public=self.public_url, private=self.management_url)
+        log.info(
+            "connector.ready", participant=self.settings.participant, public=self.public_url, private=self.management_url
+        )
         return self
 
     async def __aexit__(
@@ -132,13 +138,15 @@ class Connector:
 
     # --- files --------------------------------------------------------------------------------------------------------
 
-    async def _in_force(self, published: files.Published) -> None:
+    async def _in_force(self, published: Published) -> None:
         await self.offerings.reload((list(published.assets), list(published.policies), list(published.definitions)))
         self._listening.files = None
         self.metrics.files_valid.set(1)
+        for problem in self.offerings.current.problems:
+            log.warning("offering.left-out", problem=str(problem))
         log.info("files.in-force", datasets=len(published.assets), policies=len(published.policies), digest=published.digest)
 
-    async def _changed(self, found: files.Published | InvalidFiles) -> None:
+    async def _changed(self, found: Published | InvalidFiles) -> None:
         """Take a change over, or keep what was in force and say why."""
         try:
             if isinstance(found, InvalidFiles):
@@ -155,15 +163,13 @@ class Connector:
         parts = dsp.DspParts(
             self.identity, self.catalogs, self.negotiations, self.transfers, self.settings.public, self.metrics
         )
-        return application(
-            "public", dsp.routes(parts) + data.routes(self.access, self.tokens, self.identity), self.metrics
-        )
+        return application("public", dsp.routes(parts) + data.routes(self.access, self.tokens, self.identity), self.metrics)
 
     def _private(self) -> web.Application:
         parts = management.Parts(
-            store=self.store, offerings=self.offerings, publishing=self.publishing, negotiations=self.negotiations,
-            transfers=self.transfers, catalogs=self.catalogs, edrs=self.edrs, history=self.history, clock=utc_now,
-            ids=new_id, settings=self.settings.management,
+            self.store, self.offerings, self.publishing, self.negotiations, self.transfers, self.catalogs,
+            Edrs(self.store, self.peers, self.identity, utc_now), History(self.store, utc_now), utc_now, new_id,
+            self.settings.management,
         )  # fmt: skip
         checks = {"store": self._store_ready, "public listener": self._public_ready, "files": self._files_ready}
         return application("private", management.routes(parts) + health.routes(checks, self.metrics), self.metrics)
@@ -173,7 +179,7 @@ class Connector:
             self.metrics.outbox.set(await self.store.read(lambda tx: tx.outbox.depth()))
         except ConnectorError as error:
             return str(error)
-        return None
+        return self.store.trouble
 
     async def _public_ready(self) -> str | None:
         return None if self._listening.public else "does not listen"
@@ -182,8 +188,16 @@ class Connector:
         problems = self._listening.files
         return f"the last good version is in force; the files have problems: {problems}" if problems else None
 
-    def _asset(self, asset_id: str) -> object:
+    def _asset(self, asset_id: str) -> Asset | None:
         return self.offerings.current.assets.get(asset_id)
+
+    async def _exhausted(self, transfer_id: str) -> None:
+        try:
+            await self.transfers.terminate(
+                transfer_id, "every use that the agreement allows is made", CauseCode.USES_EXHAUSTED
+            )
+        except ConnectorError as error:  # it ended by itself meanwhile
+            log.info("transfer.ended-already", transfer=transfer_id, error=str(error))
 
 
 def build(settings: Settings, decisions: Decisions | None = None) -> Connector:
@@ -191,10 +205,12 @@ def build(settings: Settings, decisions: Decisions | None = None) -> Connector:
     return Connector(settings, decisions)
 
 
-def _identity(settings: Settings, keys: Keys) -> Identity:
+def _identity(settings: Settings, keys: Keys) -> tuple[Identity, Callable[[str], str | None]]:
+    """Return who we are, and how a participant's key is found."""
     if settings.identity.kind == "plain":
-        return PlainIdentity(settings)
-    return TrustIdentity.load(settings, keys, utc_now, new_id)
+        return PlainIdentity(settings), lambda participant: None
+    trust = TrustIdentity.load(settings, keys, utc_now, new_id)
+    return trust, trust.thumbprint
 
 
 async def _listen(stack: AsyncExitStack, app: web.Application, host: str, port: int) -> str:

@@ -2,7 +2,8 @@
 
 No polling: `hand` starts what was just committed; a single loop sleeps until the next retry or deadline. Statuses: 2xx
 taken; 409, 408, 425, 429, 5xx and no answer: again (a 409 on an agreement is a race at the peer, not a refusal); 401,
-403, 404: again a few times (a key is being rotated, a peer is starting); every other 4xx: refused.
+403, 404: again a few times (a key is being rotated, a peer is starting); every other 4xx, and the 404 of an unknown offer
+or agreement: refused.
 """
 
 from __future__ import annotations
@@ -167,7 +168,8 @@ class Delivery:
         detail = f"the peer answered {answer.status}" + (f" {code}" if code and code != str(answer.status) else "")
         detail += f": {'; '.join(reasons)}" if reasons else ""
         again = answer.status in AGAIN or answer.status >= 500
-        again = again or (answer.status in AGAIN_A_FEW_TIMES and envelope.attempts + 1 < A_FEW)
+        few = AGAIN_A_FEW_TIMES - {404} if _creates(envelope.message) else AGAIN_A_FEW_TIMES
+        again = again or (answer.status in few and envelope.attempts + 1 < A_FEW)
         return self._again(envelope, answer.status, detail) if again else Refused(code, detail)
 
     def _again(self, envelope: Envelope, status: int | None, detail: str) -> Outcome | Envelope:
@@ -182,6 +184,11 @@ class Delivery:
         return replace(
             envelope, attempts=envelope.attempts + 1, next_try=now + wait, last_error=detail[:500], last_status=status
         )
+
+
+def _creates(message: Message) -> bool:
+    """Whether the message begins a process; a 404 then speaks of the offer or agreement, and is final."""
+    return getattr(message, "callback_address", None) is not None
 
 
 def _ack(body: bytes) -> Ack | None:

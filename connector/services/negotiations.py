@@ -146,10 +146,14 @@ class Negotiations(Exchange[Negotiation]):
         raise IllegalTransition("this pid is taken by a negotiation about another offer: choose a new one")
 
     def _visible(self, caller: Participant, asked: Policy) -> str:
-        """Return the dataset of an offer that this caller may see. Raises NotFound: unknown and hidden look the same."""
-        offering = self._offerings.current
+        """Return the dataset of an offer that this caller may see. Raises NotFound: unknown and hidden look the same.
+
+        Who asks counts, not yet what for: a wrong purpose is refused with the reason, not hidden.
+        """
+        offering, who = self._offerings.current, {k: v for k, v in caller.claims.items() if k != "purpose"}
         offer = offering.offer(asked.uid, asked.target or "")
-        if offer is None or offering.dataset(caller, self.desk.clock(), offer.dataset_id) is None:
+        known = replace(caller, claims=who)
+        if offer is None or offering.dataset(known, self.desk.clock(), offer.dataset_id) is None:
             raise NotFound(f"offer {asked.uid} for dataset {asked.target} is unknown: request the catalog again")
         return offer.dataset_id
 

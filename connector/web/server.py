@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from connector.errors import ConnectorError
-from connector.observe import HEADER, Metrics, take_correlation
+from connector.observe import HEADER, Metrics, correlation_id, take_correlation
 from connector.web.dsp import plain_error
 from connector.web.errors import status_of
 
 log = structlog.get_logger()
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def application(surface: str, routes: Iterable[web.AbstractRouteDef], metrics: Metrics) -> web.Application:
@@ -26,17 +26,17 @@ def application(surface: str, routes: Iterable[web.AbstractRouteDef], metrics: M
 
 
 async def _headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.setdefault(HEADER, request.get("correlation_id", ""))
+    response.headers.setdefault(HEADER, correlation_id.get())
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["Server"] = "connector"
 
 
-def _outermost(surface: str, metrics: Metrics) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _outermost(surface: str, metrics: Metrics) -> Middleware:
     @web.middleware
     async def outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
-        request["correlation_id"] = take_correlation(request.headers.get(HEADER))
+        take_correlation(request.headers.get(HEADER))
         response = await _guarded(request, handler)
         taken = time.perf_counter() - began
         metrics.requests.labels(surface, f"{response.status // 100}xx").observe(taken)

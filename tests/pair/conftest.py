@@ -26,7 +26,7 @@ POLICIES = {
     "open": "permission:\n  - action: use\n",
     "research": (
         "permission:\n  - action: use\n    constraint:\n"
-        "      - leftOperand: purpose\n        operator: isA\n        rightOperand: eu-ehds:ScientificResearch\n"
+        "      - leftOperand: purpose\n        operator: isA\n        rightOperand: eu-ehds:HealthcareScientificResearch\n"
     ),
     "twice": (
         "permission:\n  - action: use\n    constraint:\n"

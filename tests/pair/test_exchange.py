@@ -17,7 +17,7 @@ from connector.odrl.read import policy as read_policy
 
 from .conftest import ROWS, Pair, publish, running, settings, until
 
-RESEARCH = "https://w3id.org/dpv/legal/eu/ehds#ScientificResearch"
+RESEARCH = "https://w3id.org/dpv/legal/eu/ehds#HealthcareScientificResearch"
 
 
 @pytest.fixture
