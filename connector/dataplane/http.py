@@ -194,3 +194,5 @@ async def _chunks(response: ClientResponse) -> AsyncIterator[bytes]:
             yield chunk
     except (ClientError, TimeoutError, OSError) as error:
         raise Unavailable("the data source broke off") from error
+    finally:
+        response.close()
