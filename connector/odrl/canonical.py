@@ -1,9 +1,9 @@
 """Terms compared by content: one form for every way to write the same policy (odrl.md 30, 41).
 
 The form covers the rules and nothing of who, when and about what the document is: an offer and the agreement that follows
-from it have one. Order and repetition of rules and of and-ed or or-ed constraints do not matter, neither does spelling;
-instants and numbers count by value. What the reader did not understand is part of the form, so that such a policy is never
-the same as one without it.
+from it have one. A profile adds nothing: one that is not known is a problem. Order and repetition of rules and of and-ed
+or or-ed constraints do not matter, neither does spelling; instants and numbers count by value. What the reader did not
+understand is part of the form, so that such a policy is never the same as one without it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from connector.odrl.values import SETS, Value, literals
 def canonical(policy: Policy) -> bytes:
     """Return the terms of `policy` in the form that is compared."""
     form: dict[str, Json] = {"rules": _unique(_rule(rule) for rule in policy.rules)}
-    if policy.profile:
-        form["profile"] = _unique(policy.profile)
     if policy.problems:
         form["problems"] = _unique([problem.code, problem.path, problem.message] for problem in policy.problems)
     return _dump(form).encode()
@@ -46,8 +44,6 @@ def difference(one: Policy, other: Policy) -> list[str]:
     lines = [f"without {describe(ours[key])}" for key in ours if key not in theirs]
     lines += [f"with {describe(theirs[key])}" for key in theirs if key not in ours]
     lines += [f"not understood: {problem.message}" for policy in (one, other) for problem in policy.problems]
-    if one.profile != other.profile:
-        lines.append(f"with profile {', '.join(other.profile) or 'none'} for {', '.join(one.profile) or 'none'}")
     return lines
 
 
