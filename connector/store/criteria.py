@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -54,7 +54,7 @@ def where(table: str, columns: frozenset[str], filters: tuple[Criterion, ...]) -
     parts: list[Sql] = []
     rest: list[Criterion] = []
     for criterion in filters:
-        criteria.check(criterion)
+        criteria.predicate(criterion)
         keys(criterion.left)
         column = _column(criterion.left)
         indexed = _equality(column, criterion) if column in columns else None
@@ -76,7 +76,7 @@ def order(table: str, columns: frozenset[str], default: str, sort: str | None, *
 
 def keys(path: str) -> tuple[str, ...]:
     """Return the keys of a dotted path; a key with dots stands in single quotes, a bare IRI is one key."""
-    if ":" in path and "'" not in path:
+    if ":" in path.partition("'")[0]:
         return (path,)
     if not PATH.fullmatch(path):
         raise Malformed(f"{path!r} is not an operand; write a field, a dotted path, or 'an IRI in single quotes'")
@@ -131,17 +131,13 @@ def _sort_key(table: str, record: str, path: str) -> float | str | None:
     rank, number, text = criteria.order(_value(table, msgspec.json.decode(record), path))
     if rank == 0:
         return float("-inf") if number else None
-    return number if rank == 1 else text
+    return float(number) if rank == 1 else text
 
 
 @lru_cache(maxsize=256)
 def _predicate(table: str, filters: str) -> Callable[[Record], bool]:
-    wanted = [Criterion(*parts) for parts in msgspec.json.decode(filters)]
-
-    def test(record: Record) -> bool:
-        return all(criteria.matches(lambda left: _value(table, record, left), criterion) for criterion in wanted)
-
-    return test
+    predicates = [criteria.predicate(Criterion(*parts)) for parts in msgspec.json.decode(filters)]
+    return lambda record: all(holds(partial(_value, table, record)) for holds in predicates)
 
 
 def _value(table: str, record: Record, left: str) -> Json:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from connector.dsp.messages import Kind, Role
+from connector.dsp.messages import Kind
 from connector.dsp.negotiation import State
-from connector.dsp.offering import Asset, ContractDefinition, Criterion, PolicyDefinition
+from connector.dsp.offering import Asset, ContractDefinition, PolicyDefinition
 from connector.errors import Conflict, Denied, Malformed, Unavailable
 from connector.ports import Query, Store, Transaction
 from connector.store.sqlite import SqliteStore
@@ -379,16 +379,3 @@ async def test_after_a_restart_everything_is_there_and_no_lease_is_held(tmp_path
     assert len(await second.read(lambda tx: tx.audit.since(0, 9))) == 1
     assert await second.transact(lambda tx: tx.outbox.due(NOW, 9, at(30))) == [envelope("e1"), envelope("e2", "n2")]
     await second.close()
-
-
-async def test_criteria_find_records_by_their_fields(store: Store) -> None:
-    await put(store, negotiation("n1", role=Role.CONSUMER), negotiation("n2", purpose="research", created_at=at(1)))
-    for left, right, ids in [
-        ("role", "consumer", ["n1"]),
-        ("state", "REQUESTED", ["n1", "n2"]),
-        ("purpose", "research", ["n2"]),
-        ("offer.target", "lung", ["n1", "n2"]),
-        ("offer.uid", "other", []),
-    ]:
-        found = await store.read(lambda tx, c=Criterion(left, "=", right): tx.negotiations.query(Query((c,))))
-        assert [n.id for n in found] == ids
