@@ -1,0 +1,1 @@
+"""What the connector does in numbers, beside Eclipse EDC in the same run: `make bench` writes RESULTS.md."""
