@@ -129,15 +129,16 @@ class Decision:
         if not self.because:
             return "nothing permits it"
         first = self.because[0].rule
-        return "; ".join(dict.fromkeys(reason.text for reason in self.because if reason.rule == first))
+        return "; ".join(dict.fromkeys(reason.text for reason in self._telling() if reason.rule == first))
 
     def coarse(self) -> str:
         """Say to a peer which premises failed, without values and places."""
         if self.allowed:
             return "permitted"
-        names = _listed(list(dict.fromkeys(reason.premise for reason in self.because)))
+        names = ", ".join(dict.fromkeys(reason.premise for reason in self._telling()))
         return f"the policy does not permit this request ({names})" if names else "the policy does not permit this request"
 
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
+    def _telling(self) -> Sequence[Reason]:
+        """Return the reasons worth saying: that a prohibition is about this action and this asker is not, if more is."""
+        told = [r for r in self.because if r.asked.kind is RuleKind.PERMISSION or r.asked.constraint is not None]
+        return told or self.because

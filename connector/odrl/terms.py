@@ -81,5 +81,5 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     by_case = {candidate.lower(): candidate for candidate in candidates}
-    close = get_close_matches(bare(word).lower(), by_case, n=1, cutoff=0.7)
+    close = get_close_matches(bare(word).lower(), by_case, n=1)
     return f'; did you mean "{by_case[close[0]]}"?' if close else ""
