@@ -16,6 +16,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import orjson
+
 from connector.errors import Malformed, TooLarge
 from connector.jsonld import contexts, shapes
 from connector.jsonld.parse import parse, walk
@@ -31,7 +33,8 @@ MAX_CATALOG_NODES = 1_000_000
 MAX_SLOW_CATALOG_BYTES = 4 * 1024 * 1024
 MAX_SLOW_CATALOG_NODES = 100_000
 MAX_CONTEXTS = 16  # `@context` entries and the names in them, in one document
-MAX_TERMS = 256  # terms that contexts given by value may define
+MAX_TERMS = 64  # terms that contexts given by value may define, and
+MAX_CONTEXT_BYTES = 16 * 1024  # their size: pyld keeps processed contexts, in which prefixes multiply their length
 INLINE_BYTES = 64 * 1024  # a catalogue longer than this is read in the worker
 
 # What is a list in the protocol even when it has one member (compaction unwraps those: DSP-024).
@@ -201,7 +204,7 @@ def _catalog_slowly(document: dict[str, Json], types: frozenset[str]) -> dict[st
 
 def _refuse_what_could_harm(document: Json, max_nodes: int) -> None:
     """Bound what pyld's time grows with, and refuse what its caches cannot stand."""
-    used = terms = 0
+    used = terms = size = 0
     for count, (_, value) in enumerate(walk(document), 1):
         if count > max_nodes:
             raise TooLarge(f"JSON-LD of more than {max_nodes} values is only taken in the canonical compact form")
@@ -215,8 +218,10 @@ def _refuse_what_could_harm(document: Json, max_nodes: int) -> None:
             for context in given:
                 if isinstance(context, str):
                     contexts.context(context)  # raises Malformed, naming it
-            terms += sum(len(context) for context in given if isinstance(context, dict))
-    if used > MAX_CONTEXTS or terms > MAX_TERMS:
+            defined = [context for context in given if isinstance(context, dict)]
+            terms += sum(map(len, defined))
+            size += len(orjson.dumps(defined))
+    if used > MAX_CONTEXTS or terms > MAX_TERMS or size > MAX_CONTEXT_BYTES:
         raise TooLarge(f"a message may use {MAX_CONTEXTS} contexts and define {MAX_TERMS} terms, not more")
 
 

@@ -54,8 +54,8 @@ def walk(document: Any) -> Iterator[tuple[int, Any]]:
 
 
 def _measure(document: Any, max_nodes: int) -> None:
-    for count, (depth, _) in enumerate(walk(document), 1):
-        if depth > MAX_DEPTH:
+    for count, (depth, value) in enumerate(walk(document), 1):
+        if depth > MAX_DEPTH and isinstance(value, dict | list):
             raise TooLarge(f"the body is nested deeper than {MAX_DEPTH}")
         if count > max_nodes:
             raise TooLarge(f"the body has more than {max_nodes} values")
