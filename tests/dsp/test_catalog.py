@@ -374,3 +374,24 @@ def test_of_two_records_with_one_id_the_first_counts() -> None:
     """Files come before the store."""
     (dataset,) = seen(build([asset("a", name="file"), asset("a", name="store")], [define("d", "anyone")]))
     assert dataset[EDC + "name"] == "file"
+
+
+def test_a_reader_of_json_ld_finds_every_property_as_the_file_said_it() -> None:
+    """The dataset under the DSP context expands to what the properties by themselves expand to (DSP-002)."""
+    from connector import files
+    from connector.assets import shipped
+    from connector.config import Settings
+    from connector.dsp import codec
+    from connector.jsonld.document import expand
+
+    published = files.load(Settings(shipped("catalog").parent, "urn:odense"))
+    offering = Offering.build(published.assets, published.policies, published.definitions, endpoint_url=URL)
+    entry = offering.dataset(AARHUS, NOW, "bed-occupancy")
+    assert entry is not None
+    (seen_by_reader,) = expand(json.loads(codec.write_dataset(entry)))
+    (described,) = expand(dict(offering.assets["bed-occupancy"].properties))
+    own = {"@id", "@type", "http://www.w3.org/ns/odrl/2/hasPolicy", "http://www.w3.org/ns/dcat#distribution"}
+    assert seen_by_reader.keys() == own | described.keys()
+    assert {iri: seen_by_reader[iri] for iri in described} == described
+    (distribution,) = seen_by_reader["http://www.w3.org/ns/dcat#distribution"]
+    assert distribution["http://purl.org/dc/terms/format"][0]["@id"].endswith("HttpData-PULL")
