@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.conformance.cut import SELF, TOKEN, under_test
 
@@ -22,6 +25,14 @@ pytestmark = [
         not (shutil.which("java") and shutil.which("mvn")), reason="the conformance kit needs java and mvn (make setup-ci)"
     ),
 ]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Let the kit's words stand alone."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    yield
+    structlog.reset_defaults()
 
 
 def free_ports(count: int) -> list[int]:
@@ -72,5 +83,5 @@ async def test_the_conformance_kit_passes(tmp_path: Path, capsys: pytest.Capture
     async with under_test(tmp_path / "cut", port, management, triggers):
         printed = await run_kit(config, tmp_path / "reports")
     with capsys.disabled():
-        print("\n" + "\n".join(printed.splitlines()[-20:]))
+        print("\n" + "\n".join(printed.splitlines()[-20:]), flush=True)
     assert printed.splitlines()[-1] == "65 passed, 0 failed, 2 skipped"
