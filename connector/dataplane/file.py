@@ -25,6 +25,8 @@ from connector.errors import Malformed, NotFound, Unavailable
 from connector.ports import DataRequest, DataResponse
 
 PIECE = 256 * 1024  # bytes read for one step of compression
+LEVEL = 1  # most clients ask for gzip unasked, so it must not become the slowest part: five times the speed of level 6
+WORTH_IT = 1_400  # a smaller file is one packet anyway
 MEDIA_TYPES = MimeTypes()
 for media_type, suffixes in {
     "application/vnd.apache.parquet": ".parquet",
@@ -100,7 +102,7 @@ def _answer(file: BinaryIO, stat: os.stat_result, media_type: str, request: Data
     version = _version(stat)
     headers = {"Content-Type": media_type, "Accept-Ranges": "bytes", "Last-Modified": version.last_modified}
     compressed = False
-    if COMPRESSIBLE.fullmatch(media_type.partition(";")[0]):
+    if stat.st_size >= WORTH_IT and COMPRESSIBLE.fullmatch(media_type.partition(";")[0]):
         headers["Vary"] = "Accept-Encoding"
         compressed = "range" not in request.headers and _wants_gzip(request.headers)
     if compressed:
@@ -144,7 +146,7 @@ def _intact(file: BinaryIO, then: os.stat_result) -> bool:
 
 async def _compress(file: BinaryIO, then: os.stat_result) -> AsyncIterator[bytes]:
     """Yield the file as gzip; a worker compresses, so that the loop serves others meanwhile."""
-    gzip = zlib.compressobj(wbits=31)
+    gzip = zlib.compressobj(LEVEL, wbits=31)
 
     def step() -> tuple[bytes, bool]:
         piece = file.read(PIECE)

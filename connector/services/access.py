@@ -10,6 +10,7 @@ it ended. A reservation is given back only when it is certain that nothing left;
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -94,6 +95,7 @@ class Access:
         self._participant, self._clock, self._ids, self._metrics = participant, clock, ids, metrics
         self.on_exhausted = on_exhausted
         self._running: dict[str, set[asyncio.Timeout]] = {}
+        self._flowing: Counter[str] = Counter()  # admitted accesses, by transfer process
         self._compiled: dict[str, evaluate.Compiled] = {}
 
     @asynccontextmanager
@@ -111,15 +113,8 @@ class Access:
             grant = await self._admit(claims, request)
             if (until := grant.decision.valid_until) is not None:
                 _shorten(limit, (until - self._clock()).total_seconds())
-            pull = Pull(grant.transfer.correlation_id)
-            try:
-                pull.response = await self._source(grant).open(grant.address, request)
+            async with self._served(grant, request) as pull:
                 yield pull
-                pull.complete = True
-            finally:
-                if pull.response.close is not None:
-                    pull.response.close()
-                await asyncio.shield(self._settle(grant, pull))
 
     def revoke(self, transfer_id: str) -> None:
         """End what runs under a transfer process, now."""
@@ -240,6 +235,23 @@ class Access:
 
     # --- running and ending -------------------------------------------------------------------------------------------
 
+    @asynccontextmanager
+    async def _served(self, grant: Grant, request: DataRequest) -> AsyncIterator[Pull]:
+        pull, settled = Pull(grant.transfer.correlation_id), False
+        self._flowing[grant.transfer.id] += 1
+        try:
+            pull.response = await self._source(grant).open(grant.address, request)
+            if pull.response.status >= 300:  # no data in it; given back first, the client's next request may follow at once
+                settled = True
+                await asyncio.shield(self._settle(grant, pull))
+            yield pull
+            pull.complete = True
+        finally:
+            if pull.response.close is not None:
+                pull.response.close()
+            if not settled:
+                await asyncio.shield(self._settle(grant, pull))
+
     def _source(self, grant: Grant) -> Source:
         source = self._sources.get(grant.address.get("type", ""))
         if source is None:
@@ -287,11 +299,22 @@ class Access:
             )
             return use is not None and _exhausted(grant, tx.uses.count(transfer.agreement_id))
 
-        exhausted = await self._store.transact(work)
+        try:
+            exhausted = await self._store.transact(work)
+        finally:
+            last = self._leave(transfer.id)
         self._metrics.bytes.inc(pull.sent)
-        if exhausted and self.on_exhausted is not None and len(self._running.get(transfer.id, ())) <= 1:
+        if exhausted and last and self.on_exhausted is not None:
             with suppress(ConnectorError):  # it has ended by itself already; in any case the next access is denied
                 await self.on_exhausted(transfer.id)
+
+    def _leave(self, transfer_id: str) -> bool:
+        """Return whether no other admitted access to the transfer process is left."""
+        self._flowing[transfer_id] -= 1
+        if self._flowing[transfer_id]:
+            return False
+        del self._flowing[transfer_id]
+        return True
 
     def _audit(self, tx: Transaction, event: str, claims: AccessClaims, **detail: str | None) -> None:
         transfer = tx.transfers.get(claims.transfer_id)

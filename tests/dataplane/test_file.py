@@ -125,6 +125,11 @@ async def test_a_range_is_of_the_plain_file_and_packed_formats_stay_as_they_are(
     assert head.headers["Content-Type"] == "application/vnd.apache.parquet"
 
 
+async def test_what_fits_one_packet_is_not_compressed(file: Path) -> None:
+    file.write_bytes(b"x" * 1_000)
+    assert "Content-Encoding" not in (await ask(file, "HEAD", accept_encoding="gzip")).headers
+
+
 async def test_a_file_that_changes_under_the_compressor_breaks_off(file: Path) -> None:
     response = await ask(file, accept_encoding="gzip")
     with file.open("ab") as writer:
