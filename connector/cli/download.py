@@ -57,10 +57,11 @@ def pull(edr: Callable[[], Edr], out: Path, progress: Progress, *, attempts: int
     """
     import httpx
 
-    part, began = out.with_name(out.name + ".part"), time.monotonic()
+    part = out.with_name(out.name + ".part")
     resumed_at = part.stat().st_size if part.exists() else 0
     left = attempts
     with httpx.Client(timeout=httpx.Timeout(30, read=60), follow_redirects=False) as client:
+        began = time.monotonic()
         while True:
             before = part.stat().st_size if part.exists() else 0
             try:
@@ -74,10 +75,10 @@ def pull(edr: Callable[[], Edr], out: Path, progress: Progress, *, attempts: int
                         f"What came is kept in {part}: run the same command again to go on from there"
                     ) from error
                 time.sleep(min(0.2 * 2 ** (attempts - left), 5))
+        seconds = time.monotonic() - began
     os.replace(part, out)
     _tag(part).unlink(missing_ok=True)
-    digest = _sha256(out)
-    return Pulled(out, out.stat().st_size, digest, time.monotonic() - began, content_type, resumed_at)
+    return Pulled(out, out.stat().st_size, _sha256(out), seconds, content_type, resumed_at)
 
 
 def _attempt(client: httpx.Client, edr: Edr, part: Path, progress: Progress) -> str:

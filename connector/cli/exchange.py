@@ -26,7 +26,7 @@ PeerOption = Annotated[
 ]
 DatasetOption = Annotated[str, typer.Option("--dataset", metavar="ID", help="As `connector catalog` shows it.")]
 PurposeOption = Annotated[
-    str | None, typer.Option("--purpose", metavar="TERM", help="What for, such as eu-ehds:ScientificResearch.")
+    str | None, typer.Option("--purpose", metavar="TERM", help="What for, such as eu-ehds:HealthcareScientificResearch.")
 ]
 OfferOption = Annotated[str | None, typer.Option("--offer", metavar="ID", help="Which offer, where there are several.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="For each step.", min=0.1)]

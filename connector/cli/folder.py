@@ -8,7 +8,6 @@ import secrets
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -19,10 +18,9 @@ from connector import config
 from connector.assets import shipped
 from connector.cli import output, template
 from connector.cli.exits import Exit
-from connector.cli.keyring import dsp_base
 from connector.cli.output import JsonOption, problem_json
 from connector.cli.own import DirArgument, could_not_start, settings
-from connector.errors import InvalidFiles, OperatorError, Problem
+from connector.errors import OperatorError, Problem
 
 
 def init(
@@ -98,35 +96,9 @@ def check(dir: DirArgument, json: JsonOption = False) -> None:
 
 def problems(dir: Path) -> list[Problem]:
     """Return everything that is wrong with the files of a folder: settings, then what they name."""
-    try:
-        own = settings(dir)
-    except InvalidFiles as error:
-        return list(error.problems)
-    found: list[Problem] = []
-    for look in (_trust, _offering):
-        try:
-            found += look(own)
-        except InvalidFiles as error:
-            found += error.problems
-    return found
-
-
-def _trust(own: config.Settings) -> Sequence[Problem]:
-    from connector.identity.trust import read_trust
-
-    if own.identity.kind == "trust":
-        read_trust(own.root / own.identity.trust_file)
-    return ()
-
-
-def _offering(own: config.Settings) -> Sequence[Problem]:
-    """Build what the files offer, exactly as the running connector does; return the warnings."""
     from connector import files
-    from connector.dsp.catalog import Offering
 
-    published = files.load(own)
-    Offering.build(published.assets, published.policies, published.definitions, endpoint_url=dsp_base(own))
-    return published.warnings
+    return files.check(dir.resolve())
 
 
 def serve(dir: DirArgument, json: JsonOption = False) -> None:

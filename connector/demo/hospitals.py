@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,10 +33,16 @@ class Hospital:
     settings: config.Settings
     api: Management
     started: float
+    process: subprocess.Popen[bytes] = field(repr=False)
 
     @property
     def name(self) -> str:
         return self.settings.name
+
+    def stop(self) -> int:
+        """Stop its connector as an operator does; return the exit code."""
+        self.process.terminate()
+        return self.process.wait(timeout=READY_WITHIN)
 
     @property
     def as_peer(self) -> Peer:
@@ -121,7 +127,7 @@ def _ready(settings: config.Settings, process: subprocess.Popen[bytes], since: f
             log = (settings.root / "log").read_text("utf-8", "replace")[-2000:]
             raise Unavailable(f"{settings.name}'s connector did not start. Its log ends with:\n{log}")
     with own.of(settings) as api:
-        yield Hospital(settings, api, time.monotonic() - since)
+        yield Hospital(settings, api, time.monotonic() - since, process)
 
 
 def _free_ports(count: int) -> list[int]:

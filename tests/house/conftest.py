@@ -17,12 +17,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("built")
     source = folder / "source"
     skip = shutil.ignore_patterns(
-        ".git", ".venv", "__pycache__", "*.egg-info", "build", "dist", "target", ".*_cache", ".cache"
+        ".git", ".venv", "__pycache__", "*.egg-info", "build", "dist", "target", ".*_cache", ".cache", ".hypothesis"
     )
     shutil.copytree(ROOT, source, ignore=skip)
     build = (
-        "from setuptools import build_meta as b; import sys; "
-        "print(b.build_sdist(sys.argv[1])); print(b.build_wheel(sys.argv[1]))"
+        "from setuptools import build_meta as b; import sys; to = sys.argv[1]; "  # the backend rewrites sys.argv
+        "b.build_sdist(to); b.build_wheel(to)"
     )
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", build, str(folder)], cwd=source, check=True, capture_output=True, timeout=300
