@@ -37,8 +37,9 @@ async def delete(parts: Parts, call: Call) -> None:
 async def request(parts: Parts, call: Call) -> list[Node]:
     asked = query.read(call.body)
     call.body.check()
+    tests = [criteria.predicate(c) for c in asked.filters]
     lookups = [(asset, criteria.asset_lookup(asset, private=True)) for asset in parts.offerings.current.assets.values()]
-    found = [(asset, look) for asset, look in lookups if all(criteria.matches(look, c) for c in asked.filters)]
+    found = [(asset, look) for asset, look in lookups if all(test(look) for test in tests)]
     if asked.sort:
         path = asked.sort
         found.sort(key=lambda item: criteria.order(item[1](path)), reverse=asked.descending)

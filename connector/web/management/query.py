@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from connector.dsp import criteria
@@ -52,7 +53,7 @@ def criterion(fields: Fields) -> Criterion:
     found = Criterion(left, operator, right)
     try:
         if left and operator and right is not None:
-            criteria.check(found)
+            criteria.predicate(found)
     except Malformed as error:
         fields.wrong("operator", str(error), operator)
     return found
@@ -128,7 +129,8 @@ def named(c: Criterion, numbers: Mapping[str, int]) -> Criterion:
     if not any(isinstance(value, (int, float)) for value in values):
         return replace(c, left=left)
     if c.operator in ("<", "<=", ">", ">="):
-        return Criterion(left, "in", [name for name, number in numbers.items() if holds(number, c)])
+        test = criteria.predicate(c)
+        return Criterion(left, "in", [name for name, number in numbers.items() if test(always(number))])
     names = {number: name for name, number in numbers.items()}
     found: list[Json] = [names.get(int(v), str(v)) if isinstance(v, (int, float)) else v for v in values]
     return Criterion(left, c.operator, found if isinstance(c.right, list) else found[0])
@@ -136,8 +138,8 @@ def named(c: Criterion, numbers: Mapping[str, int]) -> Criterion:
 
 def select(nodes: Iterable[Node], query: Query) -> list[Node]:
     """Return the page of shown nodes that `query` asks for."""
-    filters = [named(c, {}) for c in query.filters]
-    found = [node for node in nodes if all(holds(at(node, c.left), c) for c in filters)]
+    tests = [criteria.predicate(named(c, {})) for c in query.filters]
+    found = [node for node in nodes if all(test(partial(at, node)) for test in tests)]
     if query.sort:
         path = name_of(query.sort)
         found.sort(key=lambda node: criteria.order(at(node, path)), reverse=query.descending)
@@ -161,5 +163,5 @@ def at(value: Json, path: str) -> Json:
     return at(value[head], tail) if dot and head in value else None
 
 
-def holds(value: Json, criterion: Criterion) -> bool:
-    return criteria.matches(lambda _: value, criterion)
+def always(value: Json) -> criteria.Lookup:
+    return lambda _: value

@@ -76,6 +76,8 @@ def _handler(parts: Parts, operation: Operation, dialect: Dialect) -> Handler:
 
 
 async def _body(request: web.Request, limit: int) -> bytes:
+    if not request.can_read_body:  # clients name a type of what they do not send, too
+        return b""
     body = await read_json_body(request, limit, SLOWEST)
     # A page in a browser can send text without a type to any address, but not JSON: so what has no type is not taken.
     if body and "Content-Type" not in request.headers:
