@@ -204,10 +204,12 @@ def _catalog_slowly(document: dict[str, Json], types: frozenset[str]) -> dict[st
 
 def _refuse_what_could_harm(document: Json, max_nodes: int) -> None:
     """Bound what pyld's time grows with, and refuse what its caches cannot stand."""
-    used = terms = size = 0
-    for count, (_, value) in enumerate(walk(document), 1):
-        if count > max_nodes:
-            raise TooLarge(f"JSON-LD of more than {max_nodes} values is only taken in the canonical compact form")
+    used = terms = size = weight = 0
+    for count, (depth, value) in enumerate(walk(document), 1):
+        if isinstance(value, dict):
+            weight += depth  # every level may add a context to process again
+        if count > max_nodes or weight > 2 * max_nodes:
+            raise TooLarge("JSON-LD with so many or so deep values is only taken in the canonical compact form")
         if not isinstance(value, dict):
             continue
         if "@import" in value:
