@@ -20,7 +20,6 @@ from connector.odrl.model import (
     Constraint,
     Logic,
     LogicalConstraint,
-    Place,
     Policy,
     PolicyKind,
     Rule,
@@ -104,8 +103,9 @@ def _fit(policy: Policy, rule: Rule, name: str) -> Iterator[Node]:
     )
     if policy.target is not None:
         yield _equal(name, rule, "target", policy.target, lambda request, _state: request.target)
-    for assignee in {rule.assignee, policy.assignee} - {None}:
-        yield _equal(name, rule, "assignee", cast("str", assignee), lambda request, _state: request.assignee or None)
+    for assignee in dict.fromkeys((rule.assignee, policy.assignee)):
+        if assignee is not None:
+            yield _equal(name, rule, "assignee", assignee, lambda request, _state: request.assignee or None)
 
 
 def _equal(name: str, rule: Rule, premise: str, right: str, value: Callable[[Request, State], str | None]) -> Node:
@@ -259,4 +259,4 @@ def _valid_until(compiled: Compiled, request: Request, state: State) -> datetime
     return coming[INSTANTS] if len(coming) > INSTANTS else None
 
 
-__all__ = ["Compiled", "Decision", "Place", "Reason", "Request", "Scope", "State", "compile", "decide", "possible"]
+__all__ = ["Compiled", "Decision", "Reason", "Request", "Scope", "State", "compile", "decide", "possible"]

@@ -24,8 +24,8 @@ from connector.odrl.values import (
     Test,
     Text,
     Value,
+    comparison,
     literals,
-    test,
 )
 
 
@@ -107,7 +107,7 @@ class Operand:
 
     def test(self, constraint: Constraint) -> Test:
         """Return what decides a left value."""
-        return test(self.type, bare(constraint.operator), self.rights(constraint))
+        return comparison(self.type, bare(constraint.operator), self.rights(constraint))
 
     def test_ahead(self, constraint: Constraint, kind: RuleKind) -> Test:
         """Return what decides at a time before use."""

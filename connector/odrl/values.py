@@ -130,7 +130,8 @@ FOR_EVER: Mapping[str, bool | Callable[[Value, Value], bool]] = {
 }
 
 
-def test(type: Text, operator: str, rights: list[Value]) -> Test:
+def comparison(type: Text, operator: str, rights: list[Value]) -> Test:
+    """Return what compares a left value with `rights`."""
     if operator in ("isA", "isPartOf"):
         return type.below(rights[0])
     if operator == "isAnyOf":

@@ -262,16 +262,24 @@ def test_an_offer_is_judged_by_what_can_still_be_used(
     assert decide(policy(permission(dict(constraint))), request(scope), 2).allowed is expected
 
 
-@pytest.mark.parametrize("operator, agreed", [("gteq", True), ("lt", True)])
-def test_a_prohibition_that_will_end_or_has_yet_to_begin_can_be_agreed(operator: str, agreed: bool) -> None:
-    asked = policy(permission(), prohibition=[permission(limit("dateTime", operator, TOMORROW))])
+@pytest.mark.parametrize(
+    "operator, instant, agreed, used",
+    [
+        ("gteq", TOMORROW, True, True),
+        ("gteq", YESTERDAY, False, False),
+        ("gt", YESTERDAY, False, False),
+        ("lt", TOMORROW, True, False),
+        ("lteq", TOMORROW, True, False),
+        ("neq", TOMORROW, True, False),
+        ("neq", YESTERDAY, False, False),
+        ("eq", TOMORROW, True, True),
+    ],
+)
+def test_a_prohibition_can_be_agreed_unless_it_holds_for_ever(operator: str, instant: str, agreed: bool, used: bool) -> None:
+    """odrl.md 39: one that has yet to begin, or will end, leaves time to use the data in."""
+    asked = policy(permission(), prohibition=[permission(limit("dateTime", operator, instant))])
     assert decide(asked, request(Scope.NEGOTIATION)).allowed is agreed
-    assert decide(asked, request(Scope.ACCESS)).allowed is (operator == "gteq")
-
-
-def test_a_prohibition_that_holds_for_ever_cannot_be_agreed() -> None:
-    asked = policy(permission(), prohibition=[permission(limit("dateTime", "gteq", YESTERDAY))])
-    assert not decide(asked, request(Scope.NEGOTIATION)).allowed
+    assert decide(asked, request(Scope.ACCESS)).allowed is used
 
 
 def test_the_catalog_shows_what_could_be_agreed_once_more_is_known() -> None:

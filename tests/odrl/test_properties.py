@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.odrl import evaluate, read
@@ -38,12 +38,14 @@ def understood(written: Document) -> evaluate.Policy:
     return found
 
 
+@settings(deadline=None, max_examples=400)
 @given(documents, requests, uses)
 def test_the_engine_and_a_slow_reading_of_the_rules_agree(written: Document, wanted: Request, used: int) -> None:
     """odrl.md 9-13, 24-29, 33, 34."""
     assert decide(understood(written), wanted, used).allowed == oracle(written, wanted, used)
 
 
+@settings(deadline=None)
 @given(documents, requests, uses)
 def test_the_same_question_has_the_same_answer_byte_for_byte(written: Document, wanted: Request, used: int) -> None:
     """odrl.md 33."""
@@ -53,6 +55,7 @@ def test_the_same_question_has_the_same_answer_byte_for_byte(written: Document, 
     )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(documents, requests, uses, st.randoms(use_true_random=False))
 def test_the_order_of_rules_and_constraints_never_matters(
     written: Document, wanted: Request, used: int, chance: random.Random
@@ -70,6 +73,7 @@ def shuffle(value: Any, chance: random.Random) -> Any:
     return {name: shuffle(item, chance) for name, item in value.items()} if isinstance(value, dict) else value
 
 
+@settings(deadline=None)
 @given(documents, prohibitions, requests, uses)
 def test_a_further_prohibition_never_turns_a_denial_into_a_permit(
     written: Document, further: Document, wanted: Request, used: int
@@ -80,6 +84,7 @@ def test_a_further_prohibition_never_turns_a_denial_into_a_permit(
         assert decide(understood(written), wanted, used).allowed
 
 
+@settings(deadline=None)
 @given(documents, requests, uses)
 def test_what_is_not_known_never_turns_a_denial_into_a_permit(written: Document, wanted: Request, used: int) -> None:
     """odrl.md 25. Art. 54 speaks of declared purposes only, so a request that hides one is left to the policy."""
@@ -90,6 +95,7 @@ def test_what_is_not_known_never_turns_a_denial_into_a_permit(written: Document,
         assert decide(understood(written), more, used).allowed
 
 
+@settings(deadline=None)
 @given(documents, requests, uses, st.randoms(use_true_random=False))
 def test_however_it_is_spelled_a_policy_decides_alike_and_has_one_fingerprint(
     written: Document, wanted: Request, used: int, chance: random.Random
@@ -130,6 +136,7 @@ def respell_value(value: Any, chance: random.Random) -> Any:
     )
 
 
+@settings(deadline=None)
 @given(documents)
 def test_what_is_written_reads_as_the_same_policy(written: Document) -> None:
     """DSP-070..074."""
@@ -137,6 +144,7 @@ def test_what_is_written_reads_as_the_same_policy(written: Document) -> None:
     assert read.policy(read.to_json(found)) == found
 
 
+@settings(deadline=None)
 @given(documents, documents)
 def test_terms_are_the_same_exactly_when_there_is_no_difference_to_name(one: Document, other: Document) -> None:
     """odrl.md 41."""
@@ -146,6 +154,7 @@ def test_terms_are_the_same_exactly_when_there_is_no_difference_to_name(one: Doc
     assert same_terms(first, second) == (difference(first, second) == [])
 
 
+@settings(deadline=None)
 @given(documents, requests, uses)
 def test_a_permission_holds_until_the_instant_it_names_and_not_after(written: Document, wanted: Request, used: int) -> None:
     """odrl.md 39, 40."""
@@ -164,6 +173,7 @@ def test_a_permission_holds_until_the_instant_it_names_and_not_after(written: Do
         assert not evaluate.decide(compiled, replace(wanted, now=end), State(used)).allowed
 
 
+@settings(deadline=None)
 @given(documents, requests, uses)
 def test_what_the_catalog_hides_could_not_be_agreed_and_what_is_agreed_was_shown(
     written: Document, wanted: Request, used: int
