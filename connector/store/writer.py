@@ -115,7 +115,7 @@ class Writer:
             for job in jobs:
                 self._perform(job)
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it was, the thread lives on and nobody waits for ever
             self._fail(jobs, error)
         else:
             self.commits += 1
@@ -132,22 +132,23 @@ class Writer:
                 execute("PRAGMA query_only = ON")
                 job.result = job.context.run(job.work, self._tables)
         except BaseException as error:
+            if not self._connection.in_transaction:
+                raise  # a full disk or an I/O error has undone the whole batch
             job.error = error
-            # After a full disk or an I/O error there is no savepoint any more: this raises, and the whole batch has failed.
             execute("ROLLBACK TO work")
         finally:
             if not job.writes:
                 execute("PRAGMA query_only = OFF")
         execute("RELEASE work")
 
-    def _fail(self, jobs: list[Job], error: sqlite3.Error) -> None:
+    def _fail(self, jobs: list[Job], error: Exception) -> None:
         with suppress(sqlite3.Error):
             self._connection.execute("ROLLBACK")
-        self.trouble = f"the database cannot be written: {error}"
+        self.trouble = f"the database cannot be written ({error}); check the disk's space and health"
         log.error("%s; %d transactions were undone", self.trouble, len(jobs))
         for job in jobs:
             job.result = None
-            job.error = Unavailable(f"{self.trouble}. Nothing was changed; check the disk's space and health.")
+            job.error = Unavailable(f"{self.trouble}. Nothing was changed.")
 
 
 def _tell(jobs: list[Job]) -> None:

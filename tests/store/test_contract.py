@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from connector.store.sqlite import SqliteStore
 from tests.store.records import NOW, POLICY, agreement, at, envelope, event, negotiation, transfer, use
 
 Open = Callable[[], SqliteStore]
+CORRELATION: ContextVar[str] = ContextVar("correlation", default="")
 
 
 async def put(store: Store, *records: Any) -> None:
@@ -136,6 +138,14 @@ async def test_closing_finishes_what_is_queued_and_refuses_what_comes_after(open
 async def test_work_that_raises_stop_iteration_is_told_to_its_caller(store: Store) -> None:
     with pytest.raises(RuntimeError, match="StopIteration"):
         await store.transact(lambda tx: next(iter(())))
+
+
+async def test_work_runs_in_its_callers_context(store: Store) -> None:
+    """The correlation id of a request is the same inside its transaction."""
+    token = CORRELATION.set("c-17")
+    seen = [await run(lambda tx: CORRELATION.get()) for run in (store.transact, store.read)]
+    CORRELATION.reset(token)
+    assert seen == ["c-17", "c-17"]
 
 
 async def test_what_cannot_be_an_id_is_malformed(store: Store) -> None:
