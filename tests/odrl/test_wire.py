@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from connector.files import documents as files
+from connector.files.policies import definition
 from connector.odrl import evaluate, read
 from connector.odrl.canonical import same_terms
 from connector.odrl.evaluate import Request, Scope
@@ -102,8 +103,7 @@ EXAMPLES = sorted((ROOT / "policies").glob("*.yaml"))
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_an_example_policy_can_be_put_in_force(file: Path) -> None:
-    document = files.read(file.read_bytes(), file.name)
-    found = read.policy(document.value, file=document.file, places=document.places)
+    found = definition(files.read(file.read_bytes(), file.name), file.stem).policy
     assert evaluate.compile(found).permissions
     assert found.rules[0].place is not None
     assert file.read_text().startswith("# ")
