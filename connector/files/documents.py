@@ -3,16 +3,17 @@
 YAML is the part of YAML 1.2 that means the same to every reader (core schema): no anchors, aliases, tags or merge keys, no
 second document, no key twice, and no plain scalar whose type depends on who reads it (`yes`, `NO`, `012`, `0x1F`): these
 are refused with what to write instead. What only YAML 1.1 would type, a date for one, is text. JSON is RFC 8259 without
-duplicate keys. ruamel.yaml gives the events of both, JSON being a part of YAML, and so the places; the values of JSON
-come from the standard library, which knows its escapes and errors better.
+duplicate keys. ruamel.yaml gives the places in both, JSON being a part of YAML; the values of JSON come from the standard
+library, a hundred times faster, and its places are looked up only when something is wrong.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NoReturn
 
 from connector.errors import InvalidFiles, Problem
@@ -39,19 +40,30 @@ SURPRISES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """The content of `file`. `places` has the place of each value by its path, `keys` that of each mapping key."""
+class Nodes:
+    """The place of each value, and of each mapping key, by its path."""
 
-    file: str
-    value: Json
     places: Places
     keys: Places
 
+
+@dataclass(frozen=True)
+class Document:
+    """The content of `file`, and where each part of it is."""
+
+    file: str
+    value: Json
+    locate: Callable[[], Nodes] = field(repr=False, compare=False)
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        return self.locate()
+
     def problem(self, code: str, message: str, path: Path = (), *, key: bool = False, level: str = "error") -> Problem:
         """Return a problem at `path` (at its key with `key`), or at the nearest node around it that is there."""
-        places, at = (self.keys if key else self.places), path
+        places, at = (self.nodes.keys if key else self.nodes.places), path
         while at and at not in places:
-            at, places = at[:-1], self.places
+            at, places = at[:-1], self.nodes.places
         line, column = places.get(at, (1, 1))
         return Problem(code, message, self.file, line, column, pointer(path), level)
 
@@ -63,16 +75,21 @@ def read(data: bytes, file: str) -> Document:
         InvalidFiles: with every problem up to the first that makes reading on impossible.
     """
     text = _decode(data, file)
-    is_json = not file.endswith((".yaml", ".yml"))
-    value = _json(text, file) if is_json else None
-    reader = _Reader(file, typed=not is_json)
+    if not file.endswith((".yaml", ".yml")):
+        return _json(text, file)
+    value, nodes = _yaml(text, file, typed=True)
+    return Document(file, value, lambda: nodes)
+
+
+def _yaml(text: str, file: str, *, typed: bool) -> tuple[Json, Nodes]:
+    reader = _Reader(file, typed)
     try:
-        built = reader.document(text)
+        value = reader.document(text)
     except InvalidFiles as error:
         raise InvalidFiles((*reader.problems, *error.problems)) from error
     if reader.problems:
         raise InvalidFiles(tuple(reader.problems))
-    return Document(file, value if is_json else built, reader.places, reader.keys)
+    return value, Nodes(reader.places, reader.keys)
 
 
 def _fail(code: str, message: str, file: str, line: int = 1, column: int = 1) -> NoReturn:
@@ -96,17 +113,42 @@ def _place(text: str, position: int) -> tuple[int, int]:
     return before.count("\n") + 1, position - before.rfind("\n")
 
 
-def _json(text: str, file: str) -> Json:
+def _json(text: str, file: str) -> Document:
+    twice = False
+
+    def mapping(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+        nonlocal twice
+        found = dict(pairs)
+        twice = twice or len(found) < len(pairs)
+        return found
+
     def refuse(constant: str) -> NoReturn:
         _fail("json-syntax", f"{constant} is not JSON; write a number", file, *_place(text, text.find(constant)))
 
     try:
-        value: Json = json.loads(text, parse_constant=refuse)
+        value: Json = json.loads(text, parse_constant=refuse, object_pairs_hook=mapping)
     except json.JSONDecodeError as error:
         _fail("json-syntax", error.msg[:1].lower() + error.msg[1:], file, error.lineno, error.colno)
     except RecursionError:
         _fail("file-depth", f"is nested deeper than {MAX_DEPTH} levels", file)
-    return value
+    if twice or _deep(value, MAX_DEPTH):
+        _yaml(text, file, typed=False)  # says where
+        _fail("duplicate-key", "a key is here twice", file)
+    return Document(file, value, lambda: _json_nodes(text, file))
+
+
+def _json_nodes(text: str, file: str) -> Nodes:
+    try:
+        return _yaml(text, file, typed=False)[1]
+    except InvalidFiles:  # JSON that YAML cannot read, with a character such as DEL
+        return Nodes({}, {})
+
+
+def _deep(value: Json, levels: int) -> bool:
+    if isinstance(value, str) or not isinstance(value, Mapping | Sequence):
+        return False
+    inner = value.values() if isinstance(value, Mapping) else value
+    return levels == 0 or any(_deep(part, levels - 1) for part in inner)
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ def definition(document: Document, name: str) -> PolicyDefinition:
     Raises:
         InvalidFiles: with everything that is not understood: a policy that cannot be enforced is not read.
     """
-    policy = read.policy(document.value, file=document.file, places=document.places)
+    policy = read.policy(document.value, file=document.file, places=document.nodes.places)
     if policy.kind is PolicyKind.AGREEMENT:
         message = "is an agreement, which is between two; write @type: Set or Offer"
         raise InvalidFiles((document.problem("policy-kind", message, ("@type",)),))
@@ -48,11 +48,11 @@ def names(definitions: Iterable[tuple[str, Document, PolicyDefinition]], problem
 
 
 def _uid(document: Document) -> Path:
-    return next((path for path in (("uid",), ("@id",)) if path in document.places), ())
+    return next((path for path in (("uid",), ("@id",)) if path in document.nodes.places), ())
 
 
 def _placed(problem: Problem, document: Document) -> Problem:
     if problem.file is not None and problem.line is not None:
         return problem
-    line, column = document.places.get((), (1, 1))
+    line, column = document.nodes.places.get((), (1, 1))
     return replace(problem, file=document.file, line=problem.line or line, column=problem.column or column)

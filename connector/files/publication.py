@@ -12,7 +12,7 @@ from pathlib import Path
 from connector import config
 from connector.config import Settings
 from connector.dsp.offering import Asset, ContractDefinition, PolicyDefinition
-from connector.errors import InvalidFiles, Problem
+from connector.errors import InvalidFiles, OperatorError, Problem
 from connector.files import documents, policies
 from connector.files.datasets import Dataset, DatasetReader
 from connector.files.documents import Document
@@ -181,10 +181,18 @@ def _files(folder: Path, suffixes: Suffixes, problems: list[Problem]) -> Iterabl
 
 
 def _trust(settings: Settings) -> Iterable[Problem]:
+    """Yield what is wrong with the keys and with the trust file."""
+    from connector.identity.keys import Keys
+    from connector.identity.trust import read_trust
+
     if settings.identity.kind != "trust":
         return
-    keys, trusted = settings.root / settings.identity.keys, settings.root / settings.identity.trust_file
-    if not keys.is_dir() or not any(keys.iterdir()):
-        yield Problem("keys-missing", "there are no keys; `connector init` or `connector keys rotate` makes them", str(keys))
-    if not trusted.is_file():
-        yield Problem("trust-missing", "is missing; it names the participants and their public keys", str(trusted))
+    keys = settings.root / settings.identity.keys
+    try:
+        Keys.load(keys)
+    except OperatorError as error:
+        yield Problem("keys", str(error).removeprefix(f"{keys}: "), str(keys))
+    try:
+        read_trust(settings.root / settings.identity.trust_file)
+    except InvalidFiles as error:
+        yield from error.problems

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from connector.dsp.catalog import Offering
 from connector.dsp.offering import EDC, Asset, ContractDefinition, Criterion
 from connector.errors import InvalidFiles
 from connector.files.publication import Published
+from connector.identity.keys import Keys
 
 OPEN = '"@type": Set\npermission:\n  - action: use\n'
 DATASET = {
@@ -315,10 +317,13 @@ def test_check_looks_at_everything_even_where_the_settings_are_wrong(folder: Pat
     assert "policies/open.yaml:2:5: error odrl-" in found or "policies/open.yaml:2:12: error odrl-" in found
 
 
-def test_check_says_what_is_missing_for_trust(folder: Path) -> None:
+def test_check_reads_the_keys_and_the_trust_file(folder: Path) -> None:
     (folder / "connector.toml").write_text('participant = "urn:odense"\ndevelopment = true\n')
-    assert [problem.code for problem in files.check(folder, {})] == ["keys-missing", "trust-missing"]
-    (folder / "keys").mkdir()
-    (folder / "keys" / "1.jwk").write_text("{}")
+    missing = "\n".join(map(str, files.check(folder, {})))
+    assert f"{folder}/keys: error keys cannot read the key folder" in missing
+    assert f"{folder}/trust.toml: error " in missing
+    Keys.generate(folder / "keys", datetime(2026, 11, 23, tzinfo=UTC))
     (folder / "trust.toml").write_text("")
     assert files.check(folder, {}) == []
+    (folder / "trust.toml").write_text("[[participant]]\nid = 3\n")
+    assert f"{folder}/trust.toml:2:" in "\n".join(map(str, files.check(folder, {})))
