@@ -100,11 +100,11 @@ def expand(document: Json, *, vocabulary: str = MARK, max_nodes: int = MAX_SLOW_
     return expanded
 
 
-def compact(expanded: list[dict[str, Any]], names: list[str], *, vocabulary: str = MARK) -> dict[str, Json]:
-    """Return the compact form under the contexts `names`, lists restored and marks taken away (DSP-024)."""
+def compact(expanded: list[dict[str, Any]], names: list[str]) -> dict[str, Json]:
+    """Return the compact form under the contexts `names`, lists restored and marks taken away; call it `in_worker`."""
     from pyld import jsonld
 
-    context = [{**BARE, "@vocab": vocabulary}, *(name + contexts.PLAIN for name in names)]
+    context = [BARE, *(name + contexts.PLAIN for name in names)]
     document = _guarded(jsonld.compact, expanded, context, {"documentLoader": contexts.load, "skipExpansion": True})
     return {**_tidy({name: value for name, value in document.items() if name != "@context"}), "@context": names}
 
