@@ -22,6 +22,7 @@ from connector.errors import Malformed, PeerError, TooLarge
 from connector.jsonld import document as jsonld
 from connector.jsonld import shapes
 from connector.jsonld.document import normalise, normalise_catalog
+from connector.odrl.canonical import same_terms
 from tests.dsp.samples import (
     DSP,
     EDC,
@@ -139,6 +140,14 @@ async def test_a_bare_number_as_right_operand_is_read_as_a_typed_value() -> None
     bare = {"leftOperand": "count", "operator": "lteq", "rightOperand": 5}
     found = await normalise(json.dumps(request(offer=offering({"action": "use", "constraint": bare}))).encode(), REQUEST)
     assert found["offer"]["permission"][0]["constraint"] == [{**bare, "rightOperand": {"@value": 5}}]  # type: ignore[index,call-overload]
+
+
+async def test_one_value_and_a_list_of_one_mean_the_same_on_both_ways() -> None:
+    """JSON-LD knows no difference: the gate keeps the list, the processor unwraps it, the terms are equal."""
+    one_of = {"leftOperand": "purpose", "operator": "isAnyOf", "rightOperand": ["urn:research"]}
+    message = request(offer=offering({"action": "use", "constraint": [one_of]}))
+    fast, slow = (codec.read_message(each, ALL) for each in (message, slowly(message)))
+    assert same_terms(fast.offer, slow.offer)  # type: ignore[union-attr]
 
 
 async def test_lists_of_json_ld_are_lists() -> None:
