@@ -11,7 +11,6 @@ the fingerprint of the terms: the same after a restart and on every process, ano
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -24,25 +23,17 @@ import orjson
 
 from connector.dsp import criteria
 from connector.dsp.criteria import Query
+from connector.dsp.description import described
 from connector.dsp.offering import EDC, Asset, ContractDefinition, Criterion, PolicyDefinition
 from connector.errors import InvalidFiles, Malformed, Problem
 from connector.identity.participant import Participant
 from connector.odrl import canonical, evaluate
 from connector.odrl.model import Json, Policy, PolicyKind, Rule, RuleKind
 from connector.odrl.read import to_json
-from connector.odrl.terms import USE
+from connector.odrl.terms import READ, USE
 
 FORMATS = ("HttpData-PULL",)
-DCT, DCAT, ODRL = "http://purl.org/dc/terms/", "http://www.w3.org/ns/dcat#", "http://www.w3.org/ns/odrl/2/"
-PREFIXES = {"dct": DCT, "dcat": DCAT, "odrl": ODRL}  # of those that the DSP context has
-RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
-# The protocol's own words: a property of that name would add policies or services to what a reader sees.
-RESERVED = frozenset(
-    {RDF_TYPE, EDC + "id", ODRL + "hasPolicy", ODRL + "permission", ODRL + "prohibition", ODRL + "obligation"}
-    | {DCAT + name for name in ("distribution", "accessService", "endpointURL", "dataset", "service", "catalog")}
-)
 OPEN = Rule(RuleKind.PERMISSION, USE)  # whoever, whenever
-KEYWORDS = frozenset({"@id", "@type", "@value", "@language", "@list"})  # what the value of a property may hold
 
 
 class Record(Protocol):
@@ -187,7 +178,7 @@ def _sight(caller: Participant, now: datetime) -> Sight | None:
     purpose that the law forbids, is refused everything.
     """
     request = evaluate.Request(
-        scope=evaluate.Scope.CATALOG, action=USE, target=None, assignee=caller.id, now=now, claims=caller.claims
+        scope=evaluate.Scope.CATALOG, action=READ, target=None, assignee=caller.id, now=now, claims=caller.claims
     )
     if not evaluate.possible(_anything(), request).allowed:
         return None
@@ -265,8 +256,8 @@ def _offer(definition: ContractDefinition, asset: Asset, contract: Terms, access
 def _entry(asset: Asset, offers: Sequence[tuple[Offer, Terms, Terms]], distribution: bytes) -> Entry:
     head = b'{"@id":' + orjson.dumps(asset.id) + b',"@type":"Dataset","hasPolicy":['
     tail = b'],"distribution":' + distribution
-    if described := _described(asset.properties):
-        tail += b"," + orjson.dumps(described)[1:-1]
+    if shown := described(asset.properties):
+        tail += b"," + orjson.dumps(shown)[1:-1]
     tail += b"}"
     parts = tuple(
         (access, contract, orjson.dumps({**contract.body, "@id": offer.id, "@type": "Offer"}))
@@ -286,40 +277,3 @@ def _distribution(endpoint_url: str) -> bytes:
     }
     # Embedded, not by id: EDC reads nothing else (DSP-040 allows both).
     return orjson.dumps([{"@type": "Distribution", "format": name, "accessService": service} for name in FORMATS])
-
-
-# --- a dataset's description -----------------------------------------------------------------------------------------
-
-
-def _described(properties: Mapping[str, Json]) -> dict[str, Json]:
-    """Return `properties` as they can stand beside the protocol's own: full IRIs, or prefixes of the DSP context."""
-    found: dict[str, Json] = {}
-    for name, value in properties.items():
-        if name.startswith("@") or (iri := _iri(name)) in RESERVED:
-            continue
-        if (shown := _value(value)) is not None:
-            found[_compact(iri)] = shown
-    return found
-
-
-def _iri(name: str) -> str:
-    prefix, colon, rest = name.partition(":")
-    if not colon:
-        return EDC + name  # a name without a vocabulary is EDC's, as in its management API
-    return PREFIXES[prefix] + rest if prefix in PREFIXES else name
-
-
-def _compact(iri: str) -> str:
-    for prefix, namespace in PREFIXES.items():
-        if iri.startswith(namespace) and re.fullmatch(r"[A-Za-z][\w-]*", rest := iri.removeprefix(namespace)):
-            return f"{prefix}:{rest}"
-    return iri
-
-
-def _value(value: Json) -> Json:
-    if isinstance(value, Mapping):
-        keywords = {key: part for key, part in value.items() if key in KEYWORDS and part is not None}
-        return {**keywords, **_described(value)} or None
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [shown for part in value if (shown := _value(part)) is not None] or None
-    return value

@@ -24,9 +24,9 @@ from connector.identity.tokens import AccessClaims, AccessTokens
 from connector.observe import Metrics
 from connector.odrl import evaluate
 from connector.odrl.model import Json
+from connector.odrl.terms import READ
 from connector.ports import AuditRecord, Clock, DataRequest, DataResponse, Ids, Source, Store, Transaction, Use
 
-USE = "http://www.w3.org/ns/odrl/2/use"
 COMPILED_AT_MOST = 1_024  # agreements whose compiled policy is kept
 NOTHING_YET = DataResponse(503, {})
 
@@ -132,9 +132,9 @@ class Access:
         def work(tx: Transaction) -> tuple[TransferProcess, Agreement] | Refusal:
             found = self._state(tx, claims)
             if isinstance(found, Refusal):
-                self._audit(tx, "token.refused", claims, why=found.why)
+                self._refused(tx, "token.refused", claims, found.why)
             else:
-                self._audit(tx, "token.renewed", claims)
+                self._audit(tx, "token.renewed", claims, found[0].correlation_id)
             return found
 
         found = await self._store.transact(work)
@@ -150,11 +150,12 @@ class Access:
         def work(tx: Transaction) -> Grant | Refusal:
             found = self._decide(tx, claims, None if request.method == "HEAD" else use)
             if isinstance(found, Refusal):
-                self._audit(tx, "access.denied", claims, why=found.why)
+                self._refused(tx, "access.denied", claims, found.why)
                 return found
             if found.use is not None:
                 tx.uses.reserve(Use(found.use, claims.agreement_id, claims.transfer_id, found.request.now))
-            self._audit(tx, "access.granted", claims, method=request.method, use=found.use, why=found.decision.why())
+            correlation, why = found.transfer.correlation_id, found.decision.why()
+            self._audit(tx, "access.granted", claims, correlation, method=request.method, use=found.use, why=why)
             return found
 
         try:
@@ -178,7 +179,7 @@ class Access:
             return Refusal(Denied("the agreement's policy cannot be carried out here"), str(error))
         request = evaluate.Request(
             scope=evaluate.Scope.ACCESS,
-            action=USE,
+            action=READ,
             target=agreement.dataset_id,
             assignee=agreement.consumer,
             now=self._clock(),
@@ -316,14 +317,13 @@ class Access:
         del self._flowing[transfer_id]
         return True
 
-    def _audit(self, tx: Transaction, event: str, claims: AccessClaims, **detail: str | None) -> None:
+    def _refused(self, tx: Transaction, event: str, claims: AccessClaims, why: str) -> None:
         transfer = tx.transfers.get(claims.transfer_id)
-        correlation = transfer.correlation_id if transfer else claims.transfer_id
-        tx.audit.add(
-            AuditRecord(
-                self._clock(), event, correlation, claims.transfer_id, claims.consumer, _given(token=claims.id, **detail)
-            )
-        )
+        self._audit(tx, event, claims, transfer.correlation_id if transfer else claims.transfer_id, why=why)
+
+    def _audit(self, tx: Transaction, event: str, claims: AccessClaims, correlation: str, **detail: str | None) -> None:
+        given = _given(token=claims.id, **detail)
+        tx.audit.add(AuditRecord(self._clock(), event, correlation, claims.transfer_id, claims.consumer, given))
 
 
 def _closed(why: str) -> Refusal:

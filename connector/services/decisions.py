@@ -20,10 +20,10 @@ from connector.dsp.transfer import TransferProcess
 from connector.errors import InvalidFiles, Problem
 from connector.odrl import canonical, evaluate
 from connector.odrl.model import Policy
+from connector.odrl.terms import READ
 from connector.ports import Clock, Transaction
 from connector.services.offerings import Offerings
 
-USE = "http://www.w3.org/ns/odrl/2/use"
 ROUNDS = 4  # a consumer that counters more often than this is refused
 
 
@@ -146,7 +146,7 @@ class ByPolicy:
     def _request(self, scope: evaluate.Scope, now: Negotiation | TransferProcess, claims: object = None) -> evaluate.Request:
         known = dict(now.claims or {}) | (dict(claims) if isinstance(claims, dict) else {})
         return evaluate.Request(
-            scope=scope, action=USE, target=now.dataset_id, assignee=now.peer, now=self._clock(), claims=known
+            scope=scope, action=READ, target=now.dataset_id, assignee=now.peer, now=self._clock(), claims=known
         )
 
 

@@ -27,8 +27,9 @@ from connector.errors import Conflict, IllegalTransition, Malformed, NotFound
 from connector.identity.participant import Participant
 from connector.odrl import evaluate
 from connector.odrl.model import Json
+from connector.odrl.terms import READ
 from connector.ports import AuditRecord, Envelope, Processes, Query, Tokens, Transaction
-from connector.services.decisions import USE, Decisions, End, Send
+from connector.services.decisions import Decisions, End, Send
 from connector.services.exchange import Desk, Exchange, Unit, callback, correlation
 
 PULL = "HttpData-PULL"
@@ -164,7 +165,7 @@ class Transfers(Exchange[TransferProcess]):
         if agreement is None:
             return unit.now
         request = evaluate.Request(
-            scope=evaluate.Scope.TRANSFER, action=USE, target=process.dataset_id, assignee=process.peer, now=unit.now,
+            scope=evaluate.Scope.TRANSFER, action=READ, target=process.dataset_id, assignee=process.peer, now=unit.now,
             claims=dict(agreement.claims),
         )  # fmt: skip
         decision = evaluate.decide(

@@ -15,7 +15,7 @@ from connector.dsp import codec
 from connector.dsp.binding import ENDPOINTS, VERSION, WELL_KNOWN, Endpoint
 from connector.dsp.messages import Message
 from connector.dsp.process import Process
-from connector.errors import Conflict, ConnectorError, Denied, Malformed, NotFound, Unauthorized
+from connector.errors import Conflict, ConnectorError, Denied, Unauthorized
 from connector.identity.participant import Participant
 from connector.jsonld.document import normalise
 from connector.observe import Metrics
@@ -142,9 +142,7 @@ def _refusal(family: str, error: ConnectorError, document: Mapping[str, Json], p
     """Answer in the protocol's own form: CatalogError, ContractNegotiationError, TransferError (DSP-034, DSP-065)."""
     status = status_of(error)
     if isinstance(error, Conflict | Denied):
-        status = 400  # 409 and 403 invite retries at some peers; the step is final
-    if family == "catalog" and isinstance(error, NotFound | Malformed):
-        status = status_of(error)
+        status = 400  # a 409 or 403 invites some peers to try again; the step is final
     body = codec.write_error(
         family, _text(document.get("consumerPid")), _text(document.get("providerPid")) or pid, error.code, [str(error)]
     )
