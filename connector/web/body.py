@@ -38,6 +38,6 @@ async def read_json_body(request: web.Request, limit: int, timeout: timedelta) -
                 parts.append(part)
     except TimeoutError as error:
         raise TooLarge(f"the body did not arrive within {timeout.total_seconds():g} s") from error
-    except (web.HTTPException, HttpProcessingError, zlib.error, ValueError, OSError) as error:
+    except (web.HTTPException, web.RequestPayloadError, HttpProcessingError, zlib.error, ValueError, OSError) as error:
         raise Malformed("the body cannot be read: check Content-Encoding and Transfer-Encoding") from error
     return b"".join(parts)
