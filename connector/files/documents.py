@@ -23,6 +23,7 @@ from connector.odrl.read import Path, Places, pointer
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 64
 
+HALF = re.compile(r"\\[uU](0000)?[dD][89a-fA-F][0-9a-fA-F]{2}")
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 DECIMAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 CONSTANTS: Mapping[str, Json] = {"": None, "~": None, "null": None, "true": True, "false": False}
@@ -76,9 +77,12 @@ def read(data: bytes, file: str) -> Document:
     """
     text = _decode(data, file)
     if not file.endswith((".yaml", ".yml")):
-        return _json(text, file)
-    value, nodes = _yaml(text, file, typed=True)
-    return Document(file, value, lambda: nodes)
+        document = _json(text, file)
+    else:
+        value, nodes = _yaml(text, file, typed=True)
+        document = Document(file, value, lambda: nodes)
+    _whole_characters(document, text)
+    return document
 
 
 def _yaml(text: str, file: str, *, typed: bool) -> tuple[Json, Nodes]:
@@ -106,6 +110,18 @@ def _decode(data: bytes, file: str) -> str:
     except UnicodeDecodeError as error:
         before = data[: error.start].decode()
         _fail("file-encoding", "is not UTF-8 from here on; save it as UTF-8", file, *_place(before, len(before)))
+
+
+def _whole_characters(document: Document, text: str) -> None:
+    """Refuse an escaped half of a surrogate pair: it is no character, and nothing could be written with it."""
+    half = HALF.search(text)
+    if half is None:
+        return
+    try:
+        json.dumps(document.value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        message = f"{half[0]} is half a character; write the character itself"
+        _fail("file-encoding", message, document.file, *_place(text, half.start()))
 
 
 def _place(text: str, position: int) -> tuple[int, int]:

@@ -19,10 +19,11 @@ from connector.files.documents import Document
 
 Suffixes = tuple[str, ...]
 DATASETS: Suffixes = (".jsonld",)
-READ_AT_MOST = 10_000  # files
+MISTAKABLE: Suffixes = (".json", ".jsonld", ".yaml", ".yml")
+REMEMBERED = 4096  # files
 
 # A reload reads again only what has changed. Documents are values: nobody writes to them.
-_document = lru_cache(maxsize=READ_AT_MOST)(documents.read)
+_document = lru_cache(maxsize=REMEMBERED)(documents.read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,15 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """The bytes of every file that counts, by path, in order; `problems` has what could not be read."""
+    """The bytes of every file that counts, by path, in order; `problems` has what could not be read.
+
+    `others` look as if they were meant to be read.
+    """
 
     policies: Mapping[Path, bytes]
     catalog: Mapping[Path, bytes]
     problems: tuple[Problem, ...] = ()
+    others: tuple[Path, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -68,7 +73,10 @@ def collect(settings: Settings) -> Folders:
     """Return the bytes of the files in both folders."""
     problems: list[Problem] = []
     policy_files, dataset_files = (dict(_files(*folder, problems)) for folder in places(settings))
-    return Folders(policy_files, dataset_files, tuple(problems))
+    others = (
+        folder / name for folder, read in places(settings) if folder.is_dir() for name in names(folder, MISTAKABLE, read)
+    )
+    return Folders(policy_files, dataset_files, tuple(problems), tuple(others))
 
 
 def places(settings: Settings) -> tuple[tuple[Path, Suffixes], tuple[Path, Suffixes]]:
@@ -76,12 +84,13 @@ def places(settings: Settings) -> tuple[tuple[Path, Suffixes], tuple[Path, Suffi
     return (settings.root / settings.policies, policies.SUFFIXES), (settings.root / settings.catalog, DATASETS)
 
 
-def names(folder: Path, suffixes: Suffixes) -> list[str]:
-    """Return the names of the files in `folder` that count, in order. Raises OSError.
+def names(folder: Path, suffixes: Suffixes, but: Suffixes = ()) -> list[str]:
+    """Return the names of the files in `folder` with one of `suffixes`, in order. Raises OSError.
 
-    Hidden files do not: they are editors' and Kubernetes' own.
+    Hidden files do not count: they are editors' and Kubernetes' own.
     """
-    return sorted(name for name in os.listdir(folder) if name.endswith(suffixes) and not name.startswith((".", "#", "~")))
+    visible = (name for name in os.listdir(folder) if not name.startswith((".", "#", "~")))
+    return sorted(name for name in visible if name.endswith(suffixes) and not name.endswith(but))
 
 
 def publish(folders: Folders) -> Published:
@@ -89,6 +98,7 @@ def publish(folders: Folders) -> Published:
     reading = _Reading(problems=list(folders.problems))
     reading.read_policies(folders.policies)
     reading.read_catalog(folders.catalog)
+    reading.notice(folders.others)
     problems = sorted(set(reading.problems), key=lambda p: (p.file or "", p.line or 0, p.column or 0, p.message))
     errors = tuple(problem for problem in problems if problem.level == "error")
     if errors:
@@ -148,6 +158,14 @@ class _Reading:
             if dataset is not None:
                 self.datasets.append(dataset)
         self._unique()
+
+    def notice(self, others: Iterable[Path]) -> None:
+        """Warn of files that are not read although they look like it; one that is a dataset's data is in its place."""
+        data = {dataset.asset.data_address.get("path") for dataset in self.datasets}
+        for path in others:
+            if str(path.resolve()) not in data:
+                message = f"is not read; if it is meant to be, name it {path.stem}.jsonld"
+                self.problems.append(Problem("file-ignored", message, str(path), level="warning"))
 
     def _unique(self) -> None:
         ids: dict[str, str] = {}

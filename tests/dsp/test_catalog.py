@@ -138,6 +138,7 @@ def test_a_description_uses_the_prefixes_of_the_dsp_context_and_else_full_iris()
                 "http://xmlns.com/foaf/0.1/name": "Odense",
             },
             "http://healthdataportal.eu/ns/health#hasStructuredData": True,
+            EDC + "large": 2**80,
             EDC + "nothing": None,
             EDC + "empty": [],
         },
@@ -148,6 +149,7 @@ def test_a_description_uses_the_prefixes_of_the_dsp_context_and_else_full_iris()
         "dcat:keyword": ["cancer", "survival"],
         EDC + "name": "trial",
         EDC + "plain": 5,
+        EDC + "large": {"@value": str(2**80), "@type": "http://www.w3.org/2001/XMLSchema#integer"},
         "dct:publisher": {"@type": "http://xmlns.com/foaf/0.1/Agent", "http://xmlns.com/foaf/0.1/name": "Odense"},
         "http://healthdataportal.eu/ns/health#hasStructuredData": True,
     }

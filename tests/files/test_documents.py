@@ -136,6 +136,15 @@ def test_bytes_that_are_not_text_are_refused(file: str, data: bytes, problem: st
     assert problems(data, file) == [f"{file}:{problem}"]
 
 
+@pytest.mark.parametrize("file", ["p.yaml", "d.jsonld"])
+def test_half_a_character_is_refused_and_a_whole_one_is_read(file: str) -> None:
+    assert problems(b'{"a":\n "x\\ud800"}', file) == [
+        f"{file}:2:4: error file-encoding \\ud800 is half a character; write the character itself"
+    ]
+    assert read(b'{"a": "\\u00e6"}', file).value == {"a": "æ"}
+    assert read(b'{"a": "\\ud83d\\ude00"}', "d.jsonld").value == {"a": "\N{GRINNING FACE}"}
+
+
 def test_tabs_between_the_tokens_of_json_are_fine() -> None:
     assert read(b'{\n\t"a":\t[1,\t2]\n}', "d.jsonld").value == {"a": [1, 2]}
 

@@ -268,6 +268,16 @@ def test_a_dataset_without_title_is_a_warning_only(folder: Path) -> None:
     assert str(warning).removeprefix(f"{folder}/").startswith("catalog/trial.jsonld:1:1: warning dataset-title")
 
 
+def test_a_file_that_looks_as_if_it_were_read_is_a_warning(folder: Path) -> None:
+    for name in ("policies/research.json", "catalog/other.yaml", "catalog/data.json"):
+        (folder / name).write_text("{}")
+    write(folder, "second.jsonld", **{"@id": "urn:second", "source": {"type": "file", "path": "data.json"}})
+    assert [str(warning).removeprefix(f"{folder}/") for warning in load(folder).warnings] == [
+        "catalog/other.yaml: warning file-ignored is not read; if it is meant to be, name it other.jsonld",
+        "policies/research.json: warning file-ignored is not read; if it is meant to be, name it research.jsonld",
+    ]
+
+
 def test_two_policies_of_one_name_are_refused(folder: Path) -> None:
     (folder / "policies" / "open.yml").write_text(OPEN)
     (folder / "policies" / "other.yaml").write_text("uid: open\n" + OPEN)
