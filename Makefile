@@ -2,7 +2,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# An editable install warns about folders named like packages; ours are meant to be.
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet
 SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 
 # A name on the PATH proves nothing (a version manager leaves shims behind): each candidate is run.

@@ -35,7 +35,9 @@ def demo(
     """Two hospitals on this machine, with real data: catalogue, refusal, negotiation, transfer, limits, revocation."""
     from connector.demo import run
 
-    if not run(once):
+    promises = run(once, stderr=json)
+    output.result({"held": all(promises.values()), "promises": promises})
+    if not all(promises.values()):
         raise typer.Exit(Exit.FAILED)
 
 

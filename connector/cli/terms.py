@@ -37,6 +37,8 @@ def constraint(document: dict[str, Json]) -> str:
             return f"until {', '.join(right)}"
         case "dateTime", "gt" | "gteq":
             return f"from {', '.join(right)}"
+        case "spatial", "isA" | "isPartOf" | "isAnyOf":
+            return f"in {' or '.join(right)}"
     return f"{left} {_OPERATORS.get(operator, operator)} {', '.join(right)}"
 
 

@@ -12,21 +12,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 
-def run(once: bool) -> bool:
-    """Show the exchange; without `once`, leave both running until Ctrl-C. Return whether all went as promised."""
+def run(once: bool, stderr: bool = False) -> dict[str, bool]:
+    """Show the exchange; without `once`, leave both running until Ctrl-C. Return each promise and whether it held."""
     from connector.demo.hospitals import founded
     from connector.demo.screen import Screen
     from connector.demo.story import tell
 
-    screen = Screen()
+    screen = Screen(stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: the two processes must not outlive us
     with TemporaryDirectory(prefix="connector-demo-") as folder, founded(Path(folder)) as (odense, aarhus):
         tell(screen, odense, aarhus)
-        held = screen.end()
+        screen.end()
         if not once:
             screen.leave_open(odense, aarhus)
             wait_for_interrupt()
-    return held
+    return screen.promises
 
 
 def wait_for_interrupt() -> None:

@@ -46,12 +46,10 @@ class Image:
         )  # fmt: skip
 
     def environment(self, **variables: str) -> dict[str, str]:
-        own = {name: self.here(value).replace("/bin:/usr/local/bin", f"/bin:{Path(sys.executable).parent}:/usr/local/bin", 1)
-               for name, value in environment(STEPS).items()}  # fmt: skip
-        keep = {
-            name: value for name, value in os.environ.items() if name.startswith(("PIP_", "HOME", "PYENV", "SSL", "http"))
-        }
-        return keep | own | variables
+        """Return the image's own variables, and those of this machine that say how pip reaches packages."""
+        own = {name: self.here(value) for name, value in environment(STEPS).items()}
+        reach = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "HOME"))}
+        return reach | own | variables
 
 
 @pytest.fixture(scope="module")
