@@ -53,12 +53,17 @@ class Refusal:
 
 @dataclass(slots=True, eq=False)
 class Pull:
-    """One running access. Whoever sends adds to `sent` before it hands bytes to the socket: it is never too low."""
+    """One access. Whoever sends adds to `sent` before it hands bytes to the socket: it is never too low."""
 
-    correlation_id: str
+    grant: Grant | None = None
     response: DataResponse = NOTHING_YET
     sent: int = 0
     complete: bool = False
+    settled: bool = False
+
+    @property
+    def correlation_id(self) -> str:
+        return self.grant.transfer.correlation_id if self.grant else ""
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the response's chunks, counted."""
@@ -108,13 +113,21 @@ class Access:
             Denied: the policy says no.
             NotFound, Unavailable: there is nothing to send.
         """
-        claims = self._tokens.verify(token)
-        async with self._limited(claims.transfer_id) as limit:
-            grant = await self._admit(claims, request)
-            if (until := grant.decision.valid_until) is not None:
-                _shorten(limit, (until - self._clock()).total_seconds())
-            async with self._served(grant, request) as pull:
+        claims, pull = self._tokens.verify(token), Pull()
+        try:
+            async with self._limited(claims.transfer_id) as limit:
+                grant = pull.grant = await self._admit(claims, request)
+                if (until := grant.decision.valid_until) is not None:
+                    _shorten(limit, (until - self._clock()).total_seconds())
+                pull.response = await self._source(grant).open(grant.address, request)
+                if pull.response.status >= 300:  # no data in it: given back first, for the next request may follow at once
+                    await asyncio.shield(self._settle(pull))
                 yield pull
+                pull.complete = True
+        finally:
+            if pull.response.close is not None:
+                pull.response.close()
+            await asyncio.shield(self._settle(pull))
 
     def revoke(self, transfer_id: str) -> None:
         """End what runs under a transfer process, now."""
@@ -166,6 +179,7 @@ class Access:
         self._metrics.accesses.labels("denied" if isinstance(found, Refusal) else "granted").inc()
         if isinstance(found, Refusal):
             raise found.error
+        self._flowing[claims.transfer_id] += 1
         return found
 
     def _decide(self, tx: Transaction, claims: AccessClaims, use: str | None) -> Grant | Refusal:
@@ -236,23 +250,6 @@ class Access:
 
     # --- running and ending -------------------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def _served(self, grant: Grant, request: DataRequest) -> AsyncIterator[Pull]:
-        pull, settled = Pull(grant.transfer.correlation_id), False
-        self._flowing[grant.transfer.id] += 1
-        try:
-            pull.response = await self._source(grant).open(grant.address, request)
-            if pull.response.status >= 300:  # no data in it; given back first, the client's next request may follow at once
-                settled = True
-                await asyncio.shield(self._settle(grant, pull))
-            yield pull
-            pull.complete = True
-        finally:
-            if pull.response.close is not None:
-                pull.response.close()
-            if not settled:
-                await asyncio.shield(self._settle(grant, pull))
-
     def _source(self, grant: Grant) -> Source:
         source = self._sources.get(grant.address.get("type", ""))
         if source is None:
@@ -278,8 +275,11 @@ class Access:
                 raise
             raise Forbidden("the access has ended: the transfer process was stopped, or its time is over") from None
 
-    async def _settle(self, grant: Grant, pull: Pull) -> None:
-        """Record how an access ended, and call `on_exhausted` if it was the last that the policy allows."""
+    async def _settle(self, pull: Pull) -> None:
+        """Record how an access ended, once, and call `on_exhausted` if it was the last that the policy allows."""
+        if (grant := pull.grant) is None or pull.settled:
+            return
+        pull.settled = True
         transfer, use = grant.transfer, grant.use
 
         def work(tx: Transaction) -> bool:
@@ -287,17 +287,9 @@ class Access:
                 tx.uses.settle(use, pull.sent)
             elif use is not None:
                 tx.uses.release(use)
-            detail: dict[str, Json] = {"bytes": pull.sent, "status": pull.response.status, "complete": pull.complete}
-            tx.audit.add(
-                AuditRecord(
-                    self._clock(),
-                    "access.ended",
-                    transfer.correlation_id,
-                    transfer.id,
-                    transfer.peer,
-                    detail | _given(use=use),
-                )
-            )
+            ended: dict[str, Json] = {"bytes": pull.sent, "status": pull.response.status, "complete": pull.complete}
+            detail = ended | _given(use=use)
+            tx.audit.add(AuditRecord(self._clock(), "access.ended", pull.correlation_id, transfer.id, transfer.peer, detail))
             return use is not None and _exhausted(grant, tx.uses.count(transfer.agreement_id))
 
         try:

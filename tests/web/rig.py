@@ -137,6 +137,7 @@ async def rig(folder: Path, address: Mapping[str, str], *, port: int = 0) -> Asy
 
     async def note(transfer: str) -> None:
         exhausted.append(transfer)
+        access.revoke(transfer)
         raise ConnectorError("ended by itself meanwhile")
 
     sources = {"File": FileSource(folder), "HttpData": http}
