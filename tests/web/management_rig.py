@@ -100,7 +100,7 @@ class Rig:
 
     async def call(self, method: str, path: str, body: object = None, **more: Any) -> tuple[int, Any]:
         """Return status and JSON of the answer (None for an empty body)."""
-        data = more.pop("data", orjson.dumps(body) if body is not None else None)
+        data = more.pop("data", None) if body is None else orjson.dumps(body)
         headers = ({"Content-Type": JSON} if data is not None else {}) | more.pop("headers", {})
         async with self.client.request(method, f"/management/v3{path}", data=data, headers=headers, **more) as response:
             content = await response.read()

@@ -25,11 +25,11 @@ from tests.web.management_rig import Rig, asset, rig
 WITH_BODY = [operation for operation in OPERATIONS if operation.method in ("POST", "PUT")]
 PATHS = [(operation.method, operation.path.replace("{id}", "open-use")) for operation in WITH_BODY]
 FIELDS = [
-    "@id", "@type", "@context", "@graph", "@value", "properties", "privateProperties", "dataAddress", "type", "baseUrl", "policy",
-    "permission", "constraint", "accessPolicyId", "contractPolicyId", "assetsSelector", "operandLeft", "operator", "operandRight",
-    "filterExpression", "offset", "limit", "sortField", "sortOrder", "querySpec", "protocol", "counterPartyAddress",
-    "counterPartyId", "assigner", "target", "callbackAddresses", "uri", "contractId", "transferType", "reason", "value",
-    "policyScope", "edc:type", EDC + "type", "odrl:permission", "purpose", "dct:title",
+    "@id", "@type", "@context", "@graph", "@value", "properties", "privateProperties", "dataAddress", "type", "baseUrl",
+    "policy", "permission", "constraint", "accessPolicyId", "contractPolicyId", "assetsSelector", "operandLeft", "operator",
+    "operandRight", "filterExpression", "offset", "limit", "sortField", "sortOrder", "querySpec", "protocol",
+    "counterPartyAddress", "counterPartyId", "assigner", "target", "callbackAddresses", "uri", "contractId", "transferType",
+    "reason", "value", "policyScope", "edc:type", EDC + "type", "odrl:permission", "purpose", "dct:title",
 ]  # fmt: skip
 WORDS = st.sampled_from(
     ["dataspace-protocol-http:2025-1", "http://127.0.0.1:1/dsp", "=", "in", "like", "%", "use", "Offer", "HttpData", "state",
@@ -68,7 +68,7 @@ def in_form(status: int, answer: Any) -> bool:
 
 @pytest.mark.asyncio(loop_scope="module")
 @given(target=st.sampled_from(PATHS), body=BODIES)
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_object_is_taken_or_refused_in_form(
     shared_api: Rig, target: tuple[str, str], body: dict[str, Any]
 ) -> None:
@@ -82,7 +82,7 @@ async def test_any_object_is_taken_or_refused_in_form(
 
 @pytest.mark.asyncio(loop_scope="module")
 @given(target=st.sampled_from(PATHS), body=st.binary(max_size=200) | JSON.map(lambda value: repr(value).encode("utf-16")))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_bytes_are_taken_or_refused_in_form(shared_api: Rig, target: tuple[str, str], body: bytes) -> None:
     status, answer = await shared_api.call(*target, data=body)
     assert in_form(status, answer), (target, status, answer)
