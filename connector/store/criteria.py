@@ -67,11 +67,11 @@ def where(table: str, columns: frozenset[str], filters: tuple[Criterion, ...]) -
 def order(table: str, columns: frozenset[str], default: str, sort: str | None, *, descending: bool) -> Sql:
     """Return the terms of ORDER BY: `sort`, or the record's age, and the id between equals."""
     way = "DESC" if descending else "ASC"
-    column = default if sort is None else _column(sort)
-    if column in columns:
+    path = default if sort is None else sort
+    keys(path)
+    if (column := _column(path)) in columns:
         return Sql(f"{column} {way}, id {way}")
-    keys(column)
-    return Sql(f"sort_key(?, record, ?) {way}, id {way}", (table, column))
+    return Sql(f"sort_key(?, record, ?) {way}, id {way}", (table, path))
 
 
 def keys(path: str) -> tuple[str, ...]:

@@ -126,11 +126,9 @@ class Writer:
         execute = self._connection.execute
         execute("SAVEPOINT work")
         try:
-            if job.writes:
-                job.result = job.context.run(job.work, self._tables)
-            else:
+            if not job.writes:
                 execute("PRAGMA query_only = ON")
-                job.result = job.context.run(job.work, self._tables)
+            job.result = job.context.run(job.work, self._tables)
         except BaseException as error:
             if not self._connection.in_transaction:
                 raise  # a full disk or an I/O error has undone the whole batch

@@ -149,6 +149,8 @@ async def test_pages_follow_age_unless_told_otherwise(assets: SqliteStore) -> No
     assert await ids(assets, "assets", sort="id") == ["breast", "empty", "heart", "lung"]
     assert await ids(assets, "assets", sort=SIZE) == ["empty", "lung", "breast", "heart"]  # without a value: first
     assert await ids(assets, "assets", sort=f"'{SIZE}'", descending=True) == ["heart", "breast", "lung", "empty"]
+    nested = f"'{EDC}nested'.'a.b'.c"
+    assert await ids(assets, "assets", sort=nested, descending=True) == ["empty", "lung", "heart", "breast"]
     assert await ids(assets, "assets", offset=1, limit=2) == ["breast", "heart"]
     assert await ids(assets, "assets", offset=9) == []
     assert await ids(assets, "assets", limit=10**30, offset=1) == ["breast", "heart", "empty"]
