@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from ssl import SSLContext
 from typing import TypeVar
 
 from aiohttp import ClientSession, web
@@ -122,7 +123,9 @@ def _there(found: T | None) -> T:
 
 
 @asynccontextmanager
-async def rig(folder: Path, address: Mapping[str, str], *, port: int = 0) -> AsyncIterator[Rig]:
+async def rig(
+    folder: Path, address: Mapping[str, str], *, port: int = 0, tls: SSLContext | None = None
+) -> AsyncIterator[Rig]:
     """Serve dataset `lung` at `address`, known to the store as agreed with Aarhus."""
     clock, counter, exhausted = Hand(), itertools.count(), list[str]()
 
@@ -146,8 +149,8 @@ async def rig(folder: Path, address: Mapping[str, str], *, port: int = 0) -> Asy
     app.add_routes(data.routes(access, tokens, PlainIdentity(settings)))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
-    await (site := web.TCPSite(runner, "127.0.0.1", port)).start()
-    url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/data"  # type: ignore[union-attr]
+    await (site := web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)).start()
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/data"  # type: ignore[union-attr]
     async with ClientSession(auto_decompress=False, headers={"Accept-Encoding": "identity"}) as client:
         try:
             yield Rig(store, tokens, access, clock, client, assets, url, exhausted)

@@ -3,15 +3,20 @@
 import asyncio
 import gzip
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from aiohttp import ClientError, ClientPayloadError, web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from yarl import URL
 
 from connector.dsp.messages import Kind
@@ -285,12 +290,12 @@ async def test_a_revocation_cuts_a_running_pull_within_milliseconds(big: Rig, ac
     async with big.client.get(big.url, headers={"Authorization": await big.token(), "Accept-Encoding": accept}) as answer:
         await answer.content.readany()
         await big.suspend()
-        big.access.revoke("urn:uuid:t")
         began = loop.time()
+        big.access.revoke("urn:uuid:t")
+        (ended,) = await settled(big)  # although nobody reads what is on its way
+        assert loop.time() - began < 0.5
         with pytest.raises(ClientError):
             await answer.read()
-        assert loop.time() - began < 1
-    (ended,) = await settled(big)
     assert ended.detail["complete"] is False
     assert await big.uses() == 1
 
@@ -391,6 +396,35 @@ async def test_path_query_method_and_body_reach_a_service_that_takes_them(tmp_pa
             URL(provider.url + "/Patient/_search?a=%2F", encoded=True), data=b"x" * 300_000, headers=headers
         ) as answer:
             assert await answer.text() == "POST /fhir/Patient/_search?a=%2F " + "x" * 300_000
+
+
+async def test_over_tls_a_file_arrives_whole_too(tmp_path: Path) -> None:
+    """The kernel cannot encrypt what it sends, so the loop reads and writes instead."""
+    (tmp_path / "lung.bin").write_bytes(content := bytes(range(256)) * 4_096)
+    server, client = certified(tmp_path)
+    async with rig(tmp_path, {"type": "File", "path": "lung.bin"}, tls=server) as provider:
+        await provider.agreed()
+        headers = {"Authorization": await provider.token()}
+        async with provider.client.get(provider.url, headers=headers, ssl=client) as answer:
+            assert await answer.read() == content
+
+
+def certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return TLS contexts of a server on 127.0.0.1 and of a client that trusts it."""
+    key, name, now = ec.generate_private_key(ec.SECP256R1()), x509.Name([]), datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(
+            name, name, key.public_key(), x509.random_serial_number(), now - timedelta(1), now + timedelta(1)
+        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "server.pem").write_bytes(private + pem)
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(folder / "server.pem")
+    return server, ssl.create_default_context(cadata=pem.decode())
 
 
 # --- refresh -------------------------------------------------------------------------------------------------------------
