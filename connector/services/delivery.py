@@ -3,7 +3,8 @@
 No polling: `hand` starts what was just committed; a single loop sleeps until the next retry or deadline. Statuses: 2xx
 taken; 409, 408, 425, 429, 5xx and no answer: again (a 409 on an agreement is a race at the peer, not a refusal); 401,
 403, 404: again a few times (a key is being rotated, a peer is starting); every other 4xx, and the 404 of an unknown offer
-or agreement: refused.
+or agreement: refused. A promise (dsp.process, rule 4) is undone only by an answer about the process: a peer that does not
+know *us* any more (401, 403) may have taken it before.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import structlog
 from connector.config import Delivering
 from connector.dsp import codec
 from connector.dsp.messages import Ack, Message
+from connector.dsp.process import PROMISES
 from connector.errors import Malformed, PeerError, Unavailable
 from connector.observe import Metrics, correlation_id
 from connector.ports import Answer, Clock, Envelope, Identity, Peers, Store
@@ -152,8 +154,8 @@ class Delivery:
             answer = await self._peers.post(
                 envelope.url, codec.write_message(message), authorization, envelope.correlation_id
             )
-        except PeerError as error:
-            return Refused(None, str(error))  # not an address or a peer that we may talk to
+        except PeerError as error:  # not an address or a peer that we may talk to
+            return self._again(envelope, None, str(error)) if _promised(envelope) else Refused(None, str(error))
         except Unavailable as error:
             return self._again(envelope, None, str(error))
         except Exception as error:  # a message we cannot make must not kill the loop nor vanish
@@ -170,6 +172,7 @@ class Delivery:
         again = answer.status in AGAIN or answer.status >= 500
         few = AGAIN_A_FEW_TIMES - {404} if _creates(envelope.message) else AGAIN_A_FEW_TIMES
         again = again or (answer.status in few and envelope.attempts + 1 < A_FEW)
+        again = again or (answer.status in (401, 403) and _promised(envelope))
         return self._again(envelope, answer.status, detail) if again else Refused(code, detail)
 
     def _again(self, envelope: Envelope, status: int | None, detail: str) -> Outcome | Envelope:
@@ -189,6 +192,10 @@ class Delivery:
 def _creates(message: Message) -> bool:
     """Whether the message begins a process; a 404 then speaks of the offer or agreement, and is final."""
     return getattr(message, "callback_address", None) is not None
+
+
+def _promised(envelope: Envelope) -> bool:
+    return envelope.kind in PROMISES
 
 
 def _ack(body: bytes) -> Ack | None:

@@ -122,6 +122,8 @@ class Exchange(Generic[P]):
         found = await self.get(pid)
         if found.peer != caller.id:
             raise NotFound(f"no {self.family[:-1]} {pid}")
+        if found.current is None and found.pending is not None:  # who knows our pid has taken the message that made it
+            return found.at(rules.after(found, None, found.role, found.pending))
         return found
 
     # --- receiving ----------------------------------------------------------------------------------------------------
@@ -283,7 +285,7 @@ class Exchange(Generic[P]):
         if free is process:
             return process
         unit.audit(f"{self.family}.refused", free, message=envelope.kind, detail=outcome.detail)
-        if not rules.disagrees(free, envelope.kind):
+        if isinstance(outcome, Refused) and not rules.disagrees(free, envelope.kind):  # else rule 7: it must end
             return replace(free, updated_at=unit.now)
         code = CauseCode.PEER_REFUSED if isinstance(outcome, Refused) else CauseCode.PEER_UNREACHABLE
         return self.end(unit, free, Cause(code, outcome.detail, process.role.other))
