@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +17,6 @@ import typer
 from connector.cli import output
 from connector.cli.exits import Exit
 from connector.cli.folder import problems
-from connector.cli.keyring import public_keys
 from connector.cli.output import JsonOption
 from connector.cli.own import DirArgument, private_url, settings
 from connector.config import Settings
@@ -89,11 +89,15 @@ def _permissions(own: Settings) -> Iterator[Finding]:
 
 
 def _keys(own: Settings) -> Finding:
+    from connector.identity.keys import Keys
+
+    now = datetime.now(UTC)
     try:
-        keys = public_keys(own)
+        ring = Keys.load(own.root / own.identity.keys)
+        signing = ring.signing(now)
     except ConnectorError as error:
         return Finding("keys", "bad", str(error))
-    return Finding("keys", "good", f"{len(keys)} valid, newest {keys[-1]['kid'][:12]}...")
+    return Finding("keys", "good", f"{len(ring.valid(now))} valid, {signing.kid[:12]}... signs")
 
 
 def _store(own: Settings) -> Finding:

@@ -53,7 +53,7 @@ class Hospital:
 @contextmanager
 def founded(folder: Path) -> Iterator[tuple[Hospital, Hospital]]:
     """Yield Odense (which provides) and Aarhus (which consumes), both running, until the block is left."""
-    ports = _free_ports(4)
+    ports = free_ports(4)
     odense, aarhus = _folder(folder, "Odense", ports[:2]), _folder(folder, "Aarhus", ports[2:])
     _publish(odense.root)
     _trust(odense, aarhus)
@@ -130,7 +130,7 @@ def _ready(settings: config.Settings, process: subprocess.Popen[bytes], since: f
         yield Hospital(settings, api, time.monotonic() - since, process)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports that nobody listens on now; held all at once, so that they differ."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]

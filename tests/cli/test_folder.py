@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 import stat
+import subprocess
+import sys
 import time
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from connector.demo.hospitals import free_ports
 from tests.cli.program import connector
 
 
@@ -104,8 +110,6 @@ def test_an_exported_entry_is_a_trust_file_that_checks(folder: Path) -> None:
 
 
 def test_doctor_finds_a_taken_port_and_says_what_to_do(folder: Path, tmp_path: Path) -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ran = connector("doctor", folder, "--json", CONNECTOR_PUBLIC_PORT=str(port))
@@ -119,3 +123,23 @@ def test_without_a_running_connector_commands_say_how_to_start_it(folder: Path) 
     ran = connector("negotiations", "list", "--dir", folder, CONNECTOR_MANAGEMENT_PORT="1")
     assert ran.code == 4
     assert "connector serve" in ran.err
+
+
+def test_serve_says_which_port_is_taken_and_ends_with_exit_code_2(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = connector("serve", folder, CONNECTOR_PUBLIC_PORT=str(port), CONNECTOR_MANAGEMENT_PORT=str(port + 1))
+    assert ran.code == 2
+    assert f"127.0.0.1:{port}" in ran.err
+
+
+def test_serve_tells_its_addresses_and_ends_well_at_sigterm(folder: Path) -> None:
+    public, management = free_ports(2)
+    environment = {**os.environ, "CONNECTOR_PUBLIC_PORT": str(public), "CONNECTOR_MANAGEMENT_PORT": str(management)}
+    command = [sys.executable, "-m", "connector.cli", "serve", str(folder), "--json"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        told = json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+    assert told["management"] == f"http://127.0.0.1:{management}"

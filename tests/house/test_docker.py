@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from connector.demo.hospitals import free_ports
 from tests.house.building import ROOT, Built, Step, dockerfile, environment
 
 STEPS = list(dockerfile(ROOT / "docker" / "Dockerfile"))
@@ -66,14 +66,6 @@ def image(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Image:
             done = subprocess.run(made.here(command), shell=True, capture_output=True, text=True, timeout=900)
             assert done.returncode == 0, done.stderr
     return made
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def healthy(image: Image, port: int) -> bool:
