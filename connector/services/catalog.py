@@ -14,7 +14,7 @@ from connector.dsp import codec
 from connector.dsp.binding import join
 from connector.dsp.messages import CatalogRequest
 from connector.dsp.offering import Criterion
-from connector.errors import Malformed, NotFound, Unavailable
+from connector.errors import Malformed, NotFound, TooLarge, Unavailable
 from connector.identity.participant import Participant
 from connector.jsonld.document import normalise_catalog
 from connector.observe import current_correlation
@@ -107,7 +107,7 @@ class Catalogs:
             raise Unavailable(f"{peer} answered {answer.status}{_reasons(answer.body)}")
         try:
             return await normalise_catalog(answer.body, types)
-        except Malformed as error:
+        except (Malformed, TooLarge) as error:
             raise Unavailable(f"{peer} answered what is not a {' or '.join(types)}: {error}") from error
 
 

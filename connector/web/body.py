@@ -14,12 +14,12 @@ from connector.errors import Malformed, TooLarge, UnsupportedMedia
 JSON_TYPES = frozenset({"application/json", "application/ld+json"})
 
 
-async def read_json_body(request: web.Request, limit: int, timeout: timedelta) -> bytes:
+async def read_json_body(request: web.Request, limit: int, within: timedelta) -> bytes:
     """Return the body of a JSON request.
 
     Raises:
         UnsupportedMedia: the media type is not JSON.
-        TooLarge: more than `limit` bytes (after decompression), or slower than `timeout`.
+        TooLarge: more than `limit` bytes (after decompression), or slower than `within`.
         Malformed: the transfer or content coding is broken.
     """
     declared = request.headers.get("Content-Type")
@@ -30,14 +30,14 @@ async def read_json_body(request: web.Request, limit: int, timeout: timedelta) -
     parts: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(timeout.total_seconds()):
+        async with asyncio.timeout(within.total_seconds()):
             async for part in request.content.iter_chunked(1 << 16):
                 size += len(part)
                 if size > limit:
                     raise TooLarge(f"the body has more than {limit} bytes")
                 parts.append(part)
     except TimeoutError as error:
-        raise TooLarge(f"the body did not arrive within {timeout.total_seconds():g} s") from error
+        raise TooLarge(f"the body did not arrive within {within.total_seconds():g} s") from error
     except (web.HTTPException, web.RequestPayloadError, HttpProcessingError, zlib.error, ValueError, OSError) as error:
         raise Malformed("the body cannot be read: check Content-Encoding and Transfer-Encoding") from error
     return b"".join(parts)

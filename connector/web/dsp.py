@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -19,7 +19,6 @@ from connector.errors import Conflict, ConnectorError, Denied, Unauthorized
 from connector.identity.participant import Participant
 from connector.jsonld.document import normalise
 from connector.observe import Metrics
-from connector.odrl.model import Json
 from connector.ports import Identity
 from connector.services.catalog import Catalogs
 from connector.services.negotiations import Negotiations
@@ -73,18 +72,17 @@ def _taking(parts: DspParts, endpoint: Endpoint) -> Handler:
     """Return the handler of one endpoint that takes messages."""
 
     async def handler(request: web.Request) -> web.Response:
-        document: Mapping[str, Json] = {}
-        kind = "unreadable"
+        body, kind = b"", "unreadable"
         try:
             caller = await parts.identity.verify(request.headers.get("Authorization"))
             body = await read_json_body(request, parts.public.max_body, parts.public.body_timeout)
             document = await normalise(body, codec.wire_types(endpoint.kinds))
-            message = codec.read_message(dict(document), endpoint.kinds)
+            message = codec.read_message(document, endpoint.kinds)
             kind = message.kind
             process = await _receive(parts, endpoint, caller, request.match_info.get("pid"), message)
         except ConnectorError as error:
             parts.metrics.messages.labels("in", kind, "refused").inc()
-            return _refusal(endpoint.family, error, document, request.match_info.get("pid"))
+            return _refusal(endpoint.family, error, body, request.match_info.get("pid"))
         parts.metrics.messages.labels("in", kind, "taken").inc()
         return _json(codec.write_ack(process), 201 if endpoint.creates else 200)
 
@@ -133,29 +131,27 @@ def _answering(family: str, handler: Handler) -> Handler:
         try:
             return await handler(request)
         except ConnectorError as error:
-            return _refusal(family, error, {}, request.match_info.get("pid"))
+            return _refusal(family, error, b"", request.match_info.get("pid"))
 
     return answering
 
 
-def _refusal(family: str, error: ConnectorError, document: Mapping[str, Json], pid: str | None) -> web.Response:
-    """Answer in the protocol's own form: CatalogError, ContractNegotiationError, TransferError (DSP-034, DSP-065)."""
+def _refusal(family: str, error: ConnectorError, asked: bytes, pid: str | None) -> web.Response:
+    """Answer in the protocol's own form: CatalogError, ContractNegotiationError, TransferError (DSP-034, DSP-065).
+
+    The pids are those of the message, however unreadable the rest of it was (DSP-066).
+    """
     status = status_of(error)
     if isinstance(error, Conflict | Denied):
         status = 400  # a 409 or 403 invites some peers to try again; the step is final
-    body = codec.write_error(
-        family, _text(document.get("consumerPid")), _text(document.get("providerPid")) or pid, error.code, [str(error)]
-    )
+    named = codec.read_ack(asked)
+    body = codec.write_error(family, named.consumer_pid, named.provider_pid or pid, error.code, [str(error)])
     response = _json(body, status)
     if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = "Bearer"
     if status in (413, 415):
         response.force_close()
     return response
-
-
-def _text(value: Json) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _json(body: bytes, status: int = 200) -> web.Response:
