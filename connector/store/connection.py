@@ -33,11 +33,14 @@ class Connection:
         except sqlite3.Error as error:
             raise Unavailable(f"the database does not work: {error}") from error
 
-    def one(self, sql: str, values: Row = ()) -> Row | None:
-        row: Row | None = self.run(sql, values).fetchone()
-        return row
+    def all(self, sql: str, values: Row = ()) -> list[Row]:
+        cursor = self.run(sql, values)
+        try:
+            return cursor.fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"the database does not work: {error}") from error
 
     def first(self, sql: str, values: Row = ()) -> Any:
-        """Return the first value of the first row, None when there is no row."""
-        row = self.one(sql, values)
-        return None if row is None else row[0]
+        """Return the first value of the only row, None when there is no row."""
+        rows = self.all(sql, values)
+        return rows[0][0] if rows else None

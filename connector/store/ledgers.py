@@ -68,7 +68,7 @@ class OutboxTable:
         self._db.run("UPDATE outbox SET wake_at = next_try WHERE wake_at <> next_try")
 
     def _rows(self, rest: str, values: Row) -> list[Envelope]:
-        return [self._read(*row) for row in self._db.run(f"SELECT {ENVELOPE} FROM outbox {rest}", values).fetchall()]  # noqa: S608
+        return [self._read(*row) for row in self._db.all(f"SELECT {ENVELOPE} FROM outbox {rest}", values)]  # noqa: S608
 
     def _read(self, *row: Any) -> Envelope:
         id, family, process_id, kind, peer, url, message, correlation_id, created_at, next_try, give_up_at, *rest = row
@@ -131,7 +131,7 @@ class AuditTable:
         return self._rows("WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
 
     def _rows(self, rest: str, values: Row) -> list[AuditRecord]:
-        rows = self._db.run(f"SELECT {RECORD}, seq FROM audit {rest}", values)  # noqa: S608
+        rows = self._db.all(f"SELECT {RECORD}, seq FROM audit {rest}", values)  # noqa: S608
         return [
             AuditRecord(from_micros(at), event, correlation_id, subject, peer, self._detail(detail), seq)
             for at, event, correlation_id, subject, peer, detail, seq in rows

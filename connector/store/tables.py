@@ -96,7 +96,7 @@ class RecordTable(Generic[R]):
         return None if record is None else self._decode(record)
 
     def _all(self, rest: str, values: Row) -> list[R]:
-        return [self._decode(record) for (record,) in self._db.run(f"{self._select} {rest}", values)]
+        return [self._decode(record) for (record,) in self._db.all(f"{self._select} {rest}", values)]
 
 
 class ProcessTable(RecordTable[P]):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ import pytest
 
 from connector.dsp.offering import Criterion
 from connector.errors import Conflict, OperatorError, Unavailable
-from connector.ports import Query, Transaction
+from connector.ports import AuditRecord, Envelope, Query, Transaction, Use
 from connector.store.connection import Connection
+from connector.store.ledgers import ENVELOPE, RECORD
+from connector.store.migrations import migrate, shipped
 from connector.store.sqlite import SqliteStore
 from connector.store.tables import Tables
 from tests.store.records import NOW, agreement, envelope, event, negotiation, transfer, use
@@ -172,6 +175,16 @@ async def test_nothing_changes_what_the_audit_holds(store: SqliteStore, sql: str
     with pytest.raises(Conflict, match="audit records are never"):
         await store.transact(lambda tx: Connection(raw(tx)).run(sql))
     assert [r.event for r in await store.read(lambda tx: tx.audit.since(0, 9))] == ["negotiation.received"]
+
+
+def test_the_ledgers_have_a_column_for_every_field() -> None:
+    """They are kept column by column, so a new field needs a migration; this says so when it is forgotten."""
+    assert {f.name for f in fields(Envelope)} == set(ENVELOPE.split(", "))
+    assert {f.name for f in fields(AuditRecord)} == {*RECORD.split(", "), "seq"}
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection, shipped(), NOW)
+    assert [f.name for f in fields(Use)] == [row[1] for row in connection.execute("PRAGMA table_info(uses)")]
+    connection.close()
 
 
 # --- indices -------------------------------------------------------------------------------------------------------
