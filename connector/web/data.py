@@ -47,8 +47,9 @@ def routes(access: Access, tokens: AccessTokens, identity: Identity) -> list[web
         except ConnectorError as error:
             if not sending.begun:
                 return _refused(error)
-        except OSError:  # the consumer has gone
-            pass
+        except OSError:  # the consumer has gone, or the disk is broken
+            if not sending.begun:
+                return _refused(Unavailable("the data cannot be read at the moment"))
         finally:
             sending.break_off_unless_whole()
         return sending.response

@@ -1,6 +1,7 @@
 """The data endpoint: what an EDR opens, for how often and how long, and how a pull ends."""
 
 import asyncio
+import errno
 import gzip
 import json
 import ssl
@@ -328,6 +329,19 @@ async def test_a_file_that_changes_while_it_is_sent_breaks_off(big: Rig, tmp_pat
             await answer.read()
     (ended,) = await settled(big)
     assert ended.detail["complete"] is False
+
+
+async def test_a_broken_disk_is_502_and_never_an_empty_success(provider: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    await provider.agreed(at_most(1))
+    token = await provider.token()
+    with monkeypatch.context() as patch:
+        patch.setattr("connector.web.data.os.pread", broken)
+        assert (await pull(provider, token))[0] == 502
+    assert await provider.uses() == 0
+    assert (await pull(provider, token))[0] == 200
 
 
 async def test_a_compressed_pull_is_whole_gzip(provider: Rig, tmp_path: Path) -> None:
