@@ -16,7 +16,7 @@ import orjson
 
 from connector.dsp.messages import DataAddress, EndpointProperty, Role
 from connector.dsp.transfer import TransferProcess
-from connector.errors import NotFound, Unavailable
+from connector.errors import Forbidden, NotFound, Unauthorized, Unavailable
 from connector.observe import current_correlation
 from connector.ports import Answer, AuditRecord, Clock, Identity, Peers, Store, Transaction
 
@@ -44,17 +44,14 @@ class Edrs:
             NotFound: no such transfer, or it has no EDR (not started, ended, or we are its provider).
             Unavailable: the provider did not renew the token.
         """
-        transfer = await self._store.read(lambda tx: holder(tx, transfer_id))
-        assert transfer.data_address is not None
-        if not (refresh and self._expires_soon(transfer.data_address)):
-            return transfer.data_address
-        return await self._renew(transfer, transfer.data_address)
+        transfer, address = await self._store.read(lambda tx: held(tx, transfer_id))
+        return await self._renew(transfer, address) if refresh and self._expires_soon(address) else address
 
     async def forget(self, transfer_id: str) -> None:
         """Drop the EDR; the transfer goes on. Raises NotFound."""
 
         def work(tx: Transaction) -> None:
-            transfer = holder(tx, transfer_id)
+            transfer, _ = held(tx, transfer_id)
             tx.transfers.put(replace(transfer, data_address=None))
             detail = AuditRecord(self._clock(), "edr.deleted", transfer.correlation_id, transfer.id, transfer.peer)
             tx.audit.add(detail)
@@ -70,26 +67,33 @@ class Edrs:
         if not endpoint or not token:
             return address  # the provider's tokens are not renewed: what there is, is all there is
         form = urlencode({"grant_type": "refresh_token", "refresh_token": token}).encode()
-        proof = await self._identity.authorize(address.get("refreshAudience") or transfer.peer, transfer.purpose)
-        answer = await self._peers.post(endpoint, form, proof, current_correlation(), media=FORM)
-        fresh = renewed(address, read_renewed(answer, transfer.peer))
+        fresh = renewed(address, read_renewed(await self._ask(transfer, endpoint, form), transfer.peer))
 
         def work(tx: Transaction) -> DataAddress:
-            now = holder(tx, transfer.id)
-            if now.data_address == address:
-                tx.transfers.put(replace(now, data_address=fresh))
-                return fresh
-            return now.data_address or fresh  # the provider started it anew meanwhile, with a newer token
+            now, known = held(tx, transfer.id)
+            if known != address:
+                return known  # the provider started it anew meanwhile, with a newer token
+            tx.transfers.put(replace(now, data_address=fresh))
+            return fresh
 
         return await self._store.transact(work)
 
+    async def _ask(self, transfer: TransferProcess, endpoint: str, form: bytes) -> Answer:
+        try:
+            # The proof is for the provider itself, whatever audience its address names: a token for another participant,
+            # sent where the provider says, would let the provider speak in our name.
+            proof = await self._identity.authorize(transfer.peer, transfer.purpose)
+            return await self._peers.post(endpoint, form, proof, current_correlation(), media=FORM)
+        except (Forbidden, Unauthorized) as error:
+            raise Unavailable(f"the access token cannot be renewed: {error}") from error
 
-def holder(tx: Transaction, transfer_id: str) -> TransferProcess:
-    """Return the transfer that has the EDR. Raises NotFound."""
+
+def held(tx: Transaction, transfer_id: str) -> tuple[TransferProcess, DataAddress]:
+    """Return the transfer and the EDR it has. Raises NotFound."""
     transfer = tx.transfers.get(transfer_id)
     if transfer is None or transfer.role is not Role.CONSUMER or transfer.data_address is None or transfer.ended:
         raise NotFound(f"Object of type EndpointDataReference with ID={transfer_id} was not found")
-    return transfer
+    return transfer, transfer.data_address
 
 
 def expiry(token: str) -> datetime | None:

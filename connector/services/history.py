@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from connector.dsp.negotiation import Negotiation
 from connector.dsp.process import Process
-from connector.dsp.transfer import TransferProcess
 from connector.errors import Conflict, NotFound
 from connector.observe import current_correlation
 from connector.ports import AuditRecord, Clock, Envelope, Processes, Store, Transaction
@@ -79,10 +78,8 @@ class History:
             if tx.outbox.of_process(id):
                 raise Conflict(f"the peer has not been told yet that contract negotiation {id} ended: try later")
             tx.negotiations.delete(id)
-            self._note(tx, "negotiations.deleted", negotiation)
+            deleted = AuditRecord(self._clock(), "negotiations.deleted", current_correlation(), id, negotiation.peer)
+            tx.audit.add(deleted)
             return negotiation
 
         return await self._store.transact(work)
-
-    def _note(self, tx: Transaction, event: str, process: Negotiation | TransferProcess) -> None:
-        tx.audit.add(AuditRecord(self._clock(), event, current_correlation(), process.id, process.peer))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from connector.dsp.catalog import Offering
 from connector.dsp.offering import Asset, ContractDefinition, PolicyDefinition
 from connector.ports import Query, Store, Transaction
@@ -16,6 +18,7 @@ class Offerings:
     def __init__(self, store: Store, participant: str, endpoint_url: str) -> None:
         self._store, self.participant, self._endpoint_url = store, participant, endpoint_url
         self._files: Records = ([], [], [])
+        self._turn = asyncio.Lock()
         self.current = Offering.build((), (), (), endpoint_url=endpoint_url)
 
     async def reload(self, files: Records | None = None) -> None:
@@ -23,11 +26,12 @@ class Offerings:
 
         Raises InvalidFiles: what was in force stays in force.
         """
-        chosen = self._files if files is None else files
-        stored = await self._store.read(_stored)
-        assets, policies, definitions = chosen[0] + stored[0], chosen[1] + stored[1], chosen[2] + stored[2]
-        self.current = Offering.build(assets, policies, definitions, endpoint_url=self._endpoint_url)
-        self._files = chosen
+        async with self._turn:  # one after the other, or the older of two would be the last to be put in force
+            chosen = self._files if files is None else files
+            stored = await self._store.read(_stored)
+            assets, policies, definitions = chosen[0] + stored[0], chosen[1] + stored[1], chosen[2] + stored[2]
+            self.current = Offering.build(assets, policies, definitions, endpoint_url=self._endpoint_url)
+            self._files = chosen
 
 
 def _stored(tx: Transaction) -> Records:

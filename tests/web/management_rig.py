@@ -51,11 +51,14 @@ class ScriptedPeers:
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.asked: list[tuple[str, str, bytes | None]] = []
+        self.proofs: list[str | None] = []  # the Authorization of each
 
     async def post(self, url: str, body: bytes, authorization: str, correlation_id: str, /, *, media: str = JSON) -> Answer:
+        self.proofs.append(authorization)
         return self._next("POST", url, body)
 
     async def get(self, url: str, authorization: str | None, correlation_id: str, /) -> Answer:
+        self.proofs.append(authorization)
         return self._next("GET", url, None)
 
     def _next(self, method: str, url: str, body: bytes | None) -> Answer:

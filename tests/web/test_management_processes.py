@@ -392,6 +392,17 @@ async def test_a_token_that_expires_soon_is_renewed_where_asked(api: Rig) -> Non
     assert len(api.peers.asked) == 1
 
 
+async def test_a_provider_cannot_have_us_sign_a_token_for_somebody_else(api: Rig) -> None:
+    """The audience in a data address is the peer's word; a token for that audience would be sent to the peer."""
+    made = holding(10)
+    assert made.data_address is not None
+    victim = EndpointProperty("https://w3id.org/tractusx/auth/refreshAudience", "urn:victim")
+    address = replace(made.data_address, properties=(*made.data_address.properties, victim))
+    await api.put(transfers=[replace(made, data_address=address)])
+    await api.call("GET", "/edrs/t1/dataaddress?auto_refresh=true")
+    assert api.peers.proofs == [f"token for {PEER}"]
+
+
 @pytest.mark.parametrize("answer", [None, Answer(401, b"no"), Answer(200, b"not json"), Answer(200, b'{"access_token": 5}')])
 async def test_a_token_that_is_not_renewed_is_the_peers_failure(api: Rig, answer: Answer | None) -> None:
     await api.put(transfers=[holding(10)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from connector.dsp.offering import EDC
@@ -289,3 +291,30 @@ async def test_a_secret_is_kept_replaced_and_forgotten(api: Rig) -> None:
         ("PUT", "/secrets", {"@id": "origin", "value": "x"}),
     ):
         assert (await api.call(method, path, body))[0] == 404
+    assert await api.audit_of("origin") == ["secret.created", "secret.updated", "secret.deleted"]
+
+
+async def test_many_changes_at_once_are_all_in_the_offering(api: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    reloads = 0
+    reload = api.offerings.reload
+
+    async def counted() -> None:
+        nonlocal reloads
+        reloads += 1
+        await reload()
+
+    monkeypatch.setattr(api.offerings, "reload", counted)
+    await asyncio.gather(*(api.ok("POST", "/assets", asset(f"a{i}")) for i in range(30)))
+    assert {f"a{i}" for i in range(30)} <= api.offerings.current.assets.keys()
+    assert reloads < 30
+
+
+async def test_a_prefix_is_written_out_in_policy_terms_and_in_property_names_only(api: Rig) -> None:
+    context = {"@vocab": EDC, "cx": "https://w3id.org/catenax/policy/"}
+    await api.ok("POST", "/assets", asset("lung", **{"cx:action": "cx:x", "action": "cx:y"}) | {"@context": context})
+    properties = (await api.ok("GET", "/assets/lung"))["properties"]
+    assert properties == {"id": "lung", "https://w3id.org/catenax/policy/action": "cx:x", "action": "cx:y"}
+    membership = {"leftOperand": "cx:Membership", "operator": "odrl:eq", "rightOperand": "cx:active"}
+    body = policy("terms", permission=[{"action": "use", "constraint": [membership]}]) | {"@context": context}
+    _, errors = await api.call("POST", "/policydefinitions", body)
+    assert "https://w3id.org/catenax/policy/Membership" in errors[0]["message"]

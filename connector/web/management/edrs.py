@@ -5,8 +5,10 @@ from __future__ import annotations
 from connector.dsp.messages import DataAddress, Role
 from connector.dsp.offering import Criterion
 from connector.dsp.transfer import TransferProcess
+from connector.errors import Unavailable
 from connector.ports import Query, Transaction
 from connector.web.management import query
+from connector.web.management.errors import BadGateway
 from connector.web.management.jsonld import Node, short
 from connector.web.management.operation import Call, Operation, Parts, millis
 
@@ -40,7 +42,10 @@ def entry(tx: Transaction, transfer: TransferProcess) -> Node:
 
 async def data_address(parts: Parts, call: Call) -> Node:
     refresh = call.params.get("auto_refresh", "").lower() == "true"
-    return show(await parts.edrs.address(call.id, refresh=refresh))
+    try:
+        return show(await parts.edrs.address(call.id, refresh=refresh))
+    except Unavailable as error:
+        raise BadGateway(str(error)) from error
 
 
 async def delete(parts: Parts, call: Call) -> None:

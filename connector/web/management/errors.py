@@ -47,7 +47,8 @@ STATUSES: tuple[tuple[type[errors.ConnectorError], int, str], ...] = (
     (errors.Conflict, 409, "ObjectConflict"),
     (errors.Denied, 403, "NotAuthorized"),
     (errors.OperatorError, 400, "InvalidRequest"),
-    (errors.Unavailable, 502, "BadGateway"),
+    (BadGateway, 502, "BadGateway"),
+    (errors.Unavailable, 503, "ServiceUnavailable"),
     (errors.ConnectorError, 400, "InvalidRequest"),
 )
 

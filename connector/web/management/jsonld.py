@@ -80,7 +80,8 @@ async def read(body: bytes) -> Node:
     return _renamed(expanded[0], PREFIXES)
 
 
-def _renamed(node: Mapping[str, Json], prefixes: Mapping[str, str]) -> Node:
+def _renamed(node: Mapping[str, Json], prefixes: Mapping[str, str], within: str = "") -> Node:
+    """Return the node; `within` is the name of the outermost field it belongs to."""
     prefixes = _prefixes(node.get("@context"), prefixes)
     result: Node = {}
     for key, value in node.items():
@@ -89,24 +90,24 @@ def _renamed(node: Mapping[str, Json], prefixes: Mapping[str, str]) -> Node:
         name = short(key, prefixes)
         if name in result:
             raise Malformed(f"{name!r} is given twice, in two spellings")
-        renamed = _value(value, prefixes)
-        is_term = name.removeprefix(ODRL) in POLICY_TERMS
+        renamed = _value(value, prefixes, within or name)
+        is_term = within == "policy" and name.removeprefix(ODRL) in POLICY_TERMS
         result[name] = _term(renamed, prefixes) if is_term else renamed
     return result
 
 
-def _value(value: Json, prefixes: Mapping[str, str]) -> Json:
+def _value(value: Json, prefixes: Mapping[str, str], within: str) -> Json:
     if isinstance(value, list):
-        items = [_value(item, prefixes) for item in value]
+        items = [_value(item, prefixes, within) for item in value]
         literal = len(value) == 1 and isinstance(value[0], dict) and "@value" in value[0]
         return items[0] if literal else items  # `[{"@value": x}]` is how the expanded form writes one literal
-    if not isinstance(value, dict):
+    if not isinstance(value, Mapping):
         return value
-    if "@value" in value and value.get("@type", None) in (None, *LITERAL_TYPES) and "@language" not in value:
-        return _value(value["@value"], prefixes)
+    if "@value" in value and value.get("@type") in (None, *LITERAL_TYPES) and "@language" not in value:
+        return value["@value"]
     if "@list" in value and len(value) == 1:
-        return _value(value["@list"], prefixes)
-    return _renamed(value, prefixes)
+        return _value(value["@list"], prefixes, within)
+    return _renamed(value, prefixes, within)
 
 
 def _term(value: Json, prefixes: Mapping[str, str]) -> Json:

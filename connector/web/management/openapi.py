@@ -17,6 +17,7 @@ PHRASES = {
     413: "The body is too large or too deep",
     415: "The body is not JSON",
     502: "The peer failed, refused or did not answer",
+    503: "The store cannot be used now",
 }
 JSON = "application/json"
 
@@ -72,6 +73,6 @@ def responses(operation: Operation) -> dict[str, Any]:
         found["200"] = {"description": "The answer", "content": {JSON: {"schema": schema}}}
     reads = {413, 415} if operation.method in ("POST", "PUT") else set()
     errors = {"type": "array", "items": ref("ApiErrorDetail"), "minItems": 1}
-    for status in sorted({*operation.errors, 401, 403, *reads, *({400} if reads else ())}):
+    for status in sorted({*operation.errors, 401, 403, 503, *reads, *({400} if reads else ())}):
         found[str(status)] = {"description": PHRASES[status], "content": {JSON: {"schema": errors}}}
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from connector.errors import Conflict
-from connector.ports import Transaction
+from connector.observe import current_correlation
+from connector.ports import AuditRecord, Transaction
 from connector.web.management.jsonld import Node
 from connector.web.management.operation import Call, Operation, Parts, id_response
 from connector.web.management.processes import missing
@@ -17,6 +18,7 @@ async def create(parts: Parts, call: Call) -> Node:
         if tx.secrets.get(id) is not None:
             raise Conflict(f"secret {id} exists already: replace it with PUT")
         tx.secrets.put(id, value)
+        note(parts, tx, "created", id)
 
     await parts.store.transact(work)
     return id_response(id, parts.clock())
@@ -30,6 +32,7 @@ async def update(parts: Parts, call: Call) -> None:
         if tx.secrets.get(id) is None:
             raise missing("Secret", id)
         tx.secrets.put(id, value)
+        note(parts, tx, "updated", id)
 
     await parts.store.transact(work)
 
@@ -42,8 +45,16 @@ async def get(parts: Parts, call: Call) -> Node:
 
 
 async def delete(parts: Parts, call: Call) -> None:
-    if not await parts.store.transact(lambda tx: tx.secrets.delete(call.id)):
-        raise missing("Secret", call.id)
+    def work(tx: Transaction) -> None:
+        if not tx.secrets.delete(call.id):
+            raise missing("Secret", call.id)
+        note(parts, tx, "deleted", call.id)
+
+    await parts.store.transact(work)
+
+
+def note(parts: Parts, tx: Transaction, what: str, id: str) -> None:
+    tx.audit.add(AuditRecord(parts.clock(), f"secret.{what}", current_correlation(), id))
 
 
 OPERATIONS = (
