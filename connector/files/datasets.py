@@ -76,7 +76,7 @@ class DatasetReader:
             at: Path = ("@context", number) if isinstance(context, list) else ("@context",)
             if isinstance(one, dict):
                 self._prefixes_of(one, at)
-            elif one is not None and one not in CONTEXTS:
+            elif one is not None and not (isinstance(one, str) and one in CONTEXTS):
                 self._wrong("dataset-context", f"{one!r} is not fetched; write prefixes with their IRIs instead", at)
 
     def _prefixes_of(self, context: Mapping[str, Json], at: Path) -> None:
@@ -163,8 +163,13 @@ class DatasetReader:
 
     def _file(self, source: Mapping[str, Json]) -> dict[str, str]:
         path = self._text(source, "path", ("source",), required=True)
-        found = (FilePath(self.document.file).parent / path).resolve()
-        if path and not found.is_file():
+        found = FilePath(self.document.file).parent / path
+        try:
+            found = found.resolve()
+            there = found.is_file()
+        except (OSError, ValueError, RuntimeError):  # no name for a file, or a link to itself
+            there = False
+        if path and not there:
             self._wrong(
                 "source-file", f"there is no file {found}; a relative path begins at this folder", ("source", "path")
             )

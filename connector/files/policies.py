@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from connector.dsp.offering import PolicyDefinition
@@ -12,6 +12,7 @@ from connector.odrl import evaluate, read
 from connector.odrl.model import PolicyKind
 from connector.odrl.read import Path
 
+UID = ("uid", "@id")
 SUFFIXES = (".yaml", ".yml", ".jsonld")
 
 
@@ -47,8 +48,15 @@ def names(definitions: Iterable[tuple[str, Document, PolicyDefinition]], problem
     return found
 
 
+def uids(document: Document) -> set[str]:
+    """Return what the document calls itself, be the rest of it as it may."""
+    value = document.value
+    given = [value.get(name) for name in UID] if isinstance(value, Mapping) else []
+    return {uid for uid in given if isinstance(uid, str)}
+
+
 def _uid(document: Document) -> Path:
-    return next((path for path in (("uid",), ("@id",)) if path in document.nodes.places), ())
+    return next(((name,) for name in UID if (name,) in document.nodes.places), ())
 
 
 def _placed(problem: Problem, document: Document) -> Problem:

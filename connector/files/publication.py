@@ -73,9 +73,10 @@ def collect(settings: Settings) -> Folders:
     """Return the bytes of the files in both folders."""
     problems: list[Problem] = []
     policy_files, dataset_files = (dict(_files(*folder, problems)) for folder in places(settings))
-    others = (
-        folder / name for folder, read in places(settings) if folder.is_dir() for name in names(folder, MISTAKABLE, read)
-    )
+    try:
+        others = [folder / name for folder, read in places(settings) for name in names(folder, MISTAKABLE, read)]
+    except OSError:  # said above, or at the next look
+        others = []
     return Folders(policy_files, dataset_files, tuple(problems), tuple(others))
 
 
@@ -138,12 +139,14 @@ class _Reading:
 
     def read_policies(self, files: Mapping[Path, bytes]) -> None:
         for path, data in files.items():
+            called = {path.stem}
             try:
                 document = _document(data, str(path))
+                called |= policies.uids(document)
                 self.policies.append((path.stem, document, policies.definition(document, path.stem)))
             except InvalidFiles as error:
                 self.problems += error.problems
-                self.broken.add(path.stem)
+                self.broken |= called
 
     def read_catalog(self, files: Mapping[Path, bytes]) -> None:
         known = policies.names(self.policies, self.problems)

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from connector import files
 from connector.assets import shipped
 from connector.config import Settings
 from connector.dsp.catalog import Offering
+from connector.dsp.criteria import Query
 from connector.dsp.offering import EDC, Asset, ContractDefinition, Criterion
 from connector.errors import InvalidFiles
 from connector.files.publication import Published
 from connector.identity.keys import Keys
+from connector.identity.participant import Participant
 
 OPEN = '"@type": Set\npermission:\n  - action: use\n'
 DATASET = {
@@ -299,7 +303,8 @@ def test_one_offer_id_for_two_offers_is_refused(folder: Path) -> None:
 
 
 def test_a_broken_policy_is_reported_once_not_at_every_dataset(folder: Path) -> None:
-    (folder / "policies" / "open.yaml").write_text("permission: fly\n")
+    (folder / "policies" / "open.yaml").write_text("uid: urn:open\npermission: fly\n")
+    write(folder, "second.jsonld", **{"@id": "urn:second", "policies": ["urn:open"]})
     assert all(problem.startswith("policies/open.yaml:") for problem in problems(folder))
 
 
@@ -314,6 +319,37 @@ def test_a_missing_folder_is_not_an_empty_one(folder: Path) -> None:
     """policy-admin.md: missing policies are not an empty set."""
     with pytest.raises(InvalidFiles, match=r"policie: error folder-missing the folder cannot be read"):
         files.load(replace(Settings(folder, "urn:odense"), policies="policie"))
+
+
+WORDS = st.one_of(
+    st.sampled_from(["@id", "@type", "@context", "@value", "@language", "@list", "title", "dct:title", "keyword"]),
+    st.sampled_from(["dcat:distribution", "odrl:hasPolicy", "urn:x", "Dataset", "trial.csv", "lab:", ":", "a:b", "open"]),
+    st.sampled_from(["source", "type", "path", "file", "http", "url", "methods", "proxyPath", "headers", "auth", "secret"]),
+    st.sampled_from(["policies", "policy", "access", "header"]),
+)
+ANYTHING = st.recursive(
+    WORDS | st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("trial.csv\0"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.dictionaries(WORDS, ANYTHING, max_size=8), st.booleans())
+def test_whatever_a_dataset_file_says_it_is_offered_or_refused_with_a_place(
+    folder: Path, said: dict[str, Any], complete: bool
+) -> None:
+    (folder / "catalog" / "trial.jsonld").write_text(json.dumps({**DATASET, **said} if complete else said))
+    try:
+        published = load(folder)
+    except InvalidFiles as error:
+        refused = error.problems
+    else:
+        refused = ()
+        build = Offering.build(published.assets, published.policies, published.definitions, endpoint_url="https://x.example")
+        (data,) = build.page(Participant("urn:aarhus"), datetime(2026, 11, 23, tzinfo=UTC), Query()).datasets
+        assert len(json.loads(data)["hasPolicy"]) == len(published.definitions)
+    assert all(problem.file and problem.line and problem.column for problem in refused)
 
 
 # --- connector check ---------------------------------------------------------------------------------------------------
