@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from typing import BinaryIO
 
@@ -25,6 +26,7 @@ from connector.web.errors import status_of
 PREFIX = "/data"
 PIECE = 4 * 1024 * 1024  # bytes given to the kernel at once
 LAST = 64 * 1024  # bytes of a file that are held back until it is known to be unchanged; small files are nothing else
+STALLED = 120_000  # milliseconds after which a consumer that takes nothing is gone
 UPLOAD = 64 * 1024  # bytes of a request body passed on at once
 FORM_AT_MOST = 32 * 1024
 FORM = "application/x-www-form-urlencoded"
@@ -85,6 +87,7 @@ class _Sending:
 
     async def _begin(self) -> None:
         self.begun = True
+        _give_up_when_stalled(self._request)
         await self.response.prepare(self._request)
 
     async def _send_file(self, pull: Pull, file: BinaryIO, offset: int, count: int) -> None:
@@ -116,6 +119,13 @@ class _Sending:
         """Reset the connection under an answer that is begun and not finished."""
         if self.begun and not self.whole and self._request.transport is not None:
             self._request.transport.abort()
+
+
+def _give_up_when_stalled(request: web.Request) -> None:
+    """Let the kernel reset the connection when nothing was taken for `STALLED` (Linux; elsewhere it decides itself)."""
+    sock = request.get_extra_info("socket")
+    if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED)
 
 
 def _token(request: web.Request) -> str:

@@ -1,16 +1,20 @@
 """HTTP services as sources: what passes in each direction, what does not, and how an origin's trouble looks from outside."""
 
 import asyncio
+import posixpath
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 import pytest
 from aiohttp import ClientTimeout, web
+from hypothesis import given
+from hypothesis import strategies as st
 
-from connector.dataplane.http import HttpSource
+from connector.dataplane.http import HttpSource, _safe
 from connector.errors import Malformed, NotFound, Unavailable
 from connector.ports import DataRequest, DataResponse
 
@@ -195,6 +199,23 @@ async def test_head_tells_the_size_and_sends_nothing(source: HttpSource) -> None
 async def test_no_path_leaves_the_dataset_however_it_is_spelled(source: HttpSource, path: str) -> None:
     with pytest.raises(NotFound, match="leaves the dataset"):
         await source.open({"baseUrl": "http://127.0.0.1:1/api", **ALL}, asked(path=path))
+
+
+SEGMENTS = st.sampled_from(
+    ["..", ".", "", "a", "%2e", "%2E%2e", "%252e.", "%2f", "%5c", "\\", ";", "..;", "%00", "\u00e6", "%c3%a6"]
+)
+
+
+@given(st.lists(st.lists(SEGMENTS, max_size=3).map("".join), min_size=1, max_size=5).map("/".join))
+def test_a_path_that_passes_stays_below_however_often_it_is_decoded(path: str) -> None:
+    try:
+        read = _safe(path)
+    except NotFound:
+        return
+    for _ in range(5):
+        base = posixpath.normpath("/base/" + read)
+        assert base == "/base" or base.startswith("/base/")
+        read = unquote(read)
 
 
 @pytest.mark.parametrize("path", ["/Patient/1", "/a%20b", "/a.b/..c", "/S%C3%B8ren/", "/100%25", "/"])

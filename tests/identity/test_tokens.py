@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jwcrypto.jwk import JWK
 from jwcrypto.jws import JWS
 
@@ -197,6 +199,20 @@ def test_a_time_that_is_no_number_is_refused(value: str) -> None:
     ],
 )
 def test_nonsense_is_refused_in_words(compact: str) -> None:
+    with pytest.raises(Unauthorized):
+        check(compact)
+
+
+PARTS = st.one_of(
+    st.text(max_size=40), st.binary(max_size=40).map(lambda data: urlsafe_b64encode(data).decode().rstrip("="))
+)
+OBJECTS = st.dictionaries(
+    st.sampled_from([*CLAIMS, "alg", "typ", "kid", "jwk"]), st.none() | st.text(max_size=5) | st.integers()
+)
+
+
+@given(st.lists(PARTS, max_size=4).map(".".join) | st.builds(token, OBJECTS, OBJECTS, PARTS))
+def test_whatever_comes_is_refused_and_never_an_error_of_ours(compact: str) -> None:
     with pytest.raises(Unauthorized):
         check(compact)
 
