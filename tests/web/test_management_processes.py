@@ -449,6 +449,15 @@ async def test_a_catalog_comes_as_the_peer_sent_it(api: Rig) -> None:
     assert orjson.loads(sent)["filter"][0]["filterExpression"][0]["operandRight"] == "lung"
 
 
+@pytest.mark.parametrize("spec, sent", [({}, set()), ({"offset": 2}, {"offset"}), ({"limit": 5}, {"limit"})])
+async def test_a_peer_is_asked_for_no_smaller_page_than_we_were(api: Rig, spec: dict[str, int], sent: set[str]) -> None:
+    """anchors.md section 2, number 4: no hidden limit of 50."""
+    await api.call("POST", "/catalog/request", CATALOG_REQUEST | {"querySpec": spec})
+    [(_, _, body)] = api.peers.asked
+    assert body is not None
+    assert orjson.loads(body)["filter"][0].keys() & {"offset", "limit"} == sent
+
+
 @pytest.mark.parametrize(
     "answer", [None, Answer(500, b""), Answer(401, b"{}"), Answer(404, b""), Answer(200, b"<html>"), Answer(200, b"[]")]
 )

@@ -17,7 +17,7 @@ async def request(parts: Parts, call: Call) -> AsIs:
     where = address(body) or ""
     peer = body.text("counterPartyId") or where
     spec = body.object("querySpec")
-    asked = None if spec is None else query.wire(query.read(spec))
+    asked = None if spec is None else query.wire(query.read(spec), spec.node)
     body.check()
     return await from_peer(parts.catalogs.request(peer, where, asked))
 

@@ -82,7 +82,9 @@ class Fields:
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
             self.wrong(name, f"optional value '{self.at(name)}' must be an integer", value)
-        elif value < least or value >= 2**63:
+        elif value >= 2**63:
+            self.wrong(name, f"optional value '{self.at(name)}' must be less than 2^63", value)
+        elif value < least:
             self.wrong(name, f"optional value '{self.at(name)}' must be {words}", value)
         else:
             return value

@@ -6,7 +6,7 @@ exactly (equality of stored text) is done there; only when something is left doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -63,13 +63,14 @@ def unquoted(path: str) -> str:
     return path[1:-1] if len(path) > 1 and path[0] == path[-1] == "'" else path
 
 
-def wire(query: Query) -> Node:
-    """Return the query as a peer is sent it."""
-    spec: Node = {"@type": "QuerySpec", "offset": query.offset, "limit": query.limit}
+def wire(query: Query, given: Collection[str]) -> Node:
+    """Return the query as a peer is sent it: with an offset and a limit only where they were `given`."""
+    spec: Node = {"@type": "QuerySpec"}
+    pages: Node = {"offset": query.offset, "limit": query.limit}
+    spec |= {name: value for name, value in pages.items() if name in given}
     if query.sort:
         spec |= {"sortField": query.sort, "sortOrder": ORDERS[query.descending]}
-    spec["filterExpression"] = [written(c) for c in query.filters]
-    return spec
+    return spec | {"filterExpression": [written(c) for c in query.filters]}
 
 
 def written(c: Criterion) -> Node:
