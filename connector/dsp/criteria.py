@@ -124,8 +124,13 @@ def _like(flags: int) -> Test:
 
 @lru_cache(maxsize=256)
 def _pattern(like: str, flags: int) -> re.Pattern[str]:
-    wild = {"%": ".*", "_": "."}
-    return re.compile("".join(wild.get(char) or re.escape(char) for char in like), flags | re.DOTALL)
+    """Return LIKE as an expression that never goes back: a hostile pattern must not take more time than its text is long.
+
+    What stands between two `%` has a fixed length, so its first place is as good as any later one: atomic groups.
+    """
+    first, *rest = ("".join("." if char == "_" else re.escape(char) for char in part) for part in like.split("%"))
+    between = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    return re.compile(first + between + (".*" + rest[-1] if rest else ""), flags | re.DOTALL)
 
 
 OPERATORS: Mapping[str, Test] = {
