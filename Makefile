@@ -43,7 +43,8 @@ bench: $(VENV)/.test
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 dist: $(VENV)/.test
-	@$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir dist .
+	@$(BIN)/python -W ignore -c 'from setuptools import build_meta as b; b.build_sdist("dist"); b.build_wheel("dist")' >/dev/null
+	@ls dist
 
 setup: $(VENV)/.test
 
