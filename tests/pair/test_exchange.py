@@ -130,6 +130,7 @@ async def test_suspension_kills_the_token_and_resumption_gives_a_new_one(pair: P
     await pair.provider.transfers.suspend(await at_provider(pair, transfer), "maintenance")
     assert (await pull(http, pair, transfer))[0] in (401, 403)
     await until(pair.consumer.transfers.get, transfer, "SUSPENDED")
+    await until(pair.provider.transfers.get, await at_provider(pair, transfer), "SUSPENDED")
     await pair.provider.transfers.resume(await at_provider(pair, transfer))
     new = await until(pair.consumer.transfers.get, transfer, "STARTED")
     assert await pull(http, pair, transfer) == (200, ROWS)
