@@ -65,7 +65,7 @@ class Size:
     seconds: float = 5.0
     warm: float = 2.0
     singles: int = 20
-    many: int = 100
+    many: int = 200
     pulls: int = 4
     starts: int = 3
 
@@ -92,7 +92,7 @@ async def measure(at: Running, size: Size, origin: str, files: Path | None) -> F
 
     async def pulled(key: str, asset: str) -> None:
         endpoint, authorization = await pair.access(asset)
-        measured = await load.some(size.pulls, 1, lambda: asyncio.to_thread(load.drain, endpoint, authorization))
+        measured = await load.some(size.pulls, 1, lambda: asyncio.to_thread(load.drain, endpoint, authorization, BIG))
         note(key, measured, measured.mb_per_s)
 
     values["start"], values["idle"] = at.seconds_to_ready, load.resident(at.pids.values())
@@ -104,7 +104,7 @@ async def measure(at: Running, size: Size, origin: str, files: Path | None) -> F
     note("negotiation", one, one.ms(0.5))
     many = await load.some(size.many, 20, lambda: pair.negotiate(offer, 0.05))
     note("negotiations", many, many.rate)
-    agreement = await pair.negotiate(offer, 0.02)
+    agreement = await pair.agreement(offer)
     one = await load.some(size.singles, 1, lambda: pair.transfer("a-0", agreement, 0.002))
     note("transfer", one, one.ms(0.5))
     many = await load.some(size.many, 20, lambda: pair.transfer("a-0", agreement, 0.05))
