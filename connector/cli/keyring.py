@@ -53,7 +53,11 @@ def rotate(
     from connector.identity.keys import Keys
 
     own, now = settings(dir), datetime.now(UTC)
-    ring = Keys.load(own.root / own.identity.keys).rotate(timedelta(hours=overlap), now + timedelta(hours=notice))
+    folder = own.root / own.identity.keys
+    if any(file.suffix in (".jwk", ".pem") for file in folder.glob("*")):
+        ring = Keys.load(folder).rotate(timedelta(hours=overlap), now + timedelta(hours=notice))
+    else:
+        ring = Keys.generate(folder, now)
     newest = max(ring.valid(now), key=lambda key: key.signs_from)
     note = "" if notice else "\nPartners refuse it until they have it: next time give them notice with --notice 48."
     output.result(

@@ -182,7 +182,7 @@ def _read(file: Path) -> Key:
 def _write(folder: Path, key: Key) -> None:
     """Write a key so that at every moment there is either the whole old file or the whole new one."""
     members: dict[str, Any] = key.jwk.export(private_key=True, as_dict=True)
-    members |= {"kid": key.kid, "alg": key.algorithm, "nbf": int(key.signs_from.timestamp())}
+    members |= {"kid": key.kid, "alg": key.algorithm, "nbf": key.signs_from.timestamp()}
     if key.valid_until is not None:
         members["exp"] = int(key.valid_until.timestamp())
     scratch = folder / f".{key.kid}.{os.getpid()}"

@@ -103,6 +103,15 @@ def test_keys_rotate_with_overlap_and_export_as_a_trust_entry(folder: Path) -> N
     assert all(key.keys() == {"kty", "crv", "x", "y"} for key in entry["keys"])
 
 
+def test_a_lost_key_is_replaced_by_a_rotation(folder: Path) -> None:
+    for file in (folder / "keys").iterdir():
+        file.unlink()
+    assert "connector keys rotate" in connector("keys", "list", "--dir", folder).err
+    made = connector("keys", "rotate", "--dir", folder, "--json").document
+    (listed,) = connector("keys", "list", "--dir", folder, "--json").document
+    assert listed["kid"] == made["kid"]
+
+
 def test_an_exported_entry_is_a_trust_file_that_checks(folder: Path) -> None:
     with (folder / "trust.toml").open("a") as trust:
         trust.write(connector("keys", "export", "--dir", folder).out)

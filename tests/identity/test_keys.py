@@ -118,6 +118,12 @@ def test_a_partners_private_key_is_not_taken_for_its_public_one() -> None:
         public_key(JWK.generate(kty="EC", crv="P-256").export(private_key=True, as_dict=True))
 
 
+def test_a_rotation_within_the_same_second_counts(tmp_path: Path) -> None:
+    first = Keys.generate(tmp_path, NOW).signing(NOW)
+    moment = NOW + timedelta(milliseconds=1)
+    assert Keys.load(tmp_path).rotate(DAY, moment).signing(moment).kid != first.kid
+
+
 def test_an_empty_or_missing_folder_says_what_makes_a_key(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="connector keys rotate"):
         Keys.load(tmp_path)
