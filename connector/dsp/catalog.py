@@ -107,6 +107,8 @@ class Offering:
     problems: tuple[Problem, ...] = ()
     _entries: Mapping[str, Entry] = field(default_factory=dict, repr=False)  # by dataset id, in its order
     _offers: Mapping[tuple[str, str], Offer] = field(default_factory=dict, repr=False)
+    _terms: Mapping[str, Terms] = field(default_factory=dict, repr=False)
+    _distribution: bytes = field(default=b"", repr=False)
 
     @classmethod
     def build(
@@ -137,8 +139,33 @@ class Offering:
         return cls(
             by_id, asked, known, tuple(problems),
             {id: _entry(by_id[id], offers[id], distribution) for id in sorted(offers)},
-            {(offer.id, id): offer for id, made in offers.items() for offer, _, _ in made},
+            {(offer.id, id): offer for id, made in offers.items() for offer, _, _ in made}, terms, distribution,
         )  # fmt: skip
+
+    def with_asset(self, id: str, asset: Asset | None) -> Offering:
+        """Return the snapshot with one asset added, changed or (None) taken away: what `build` gives, without the rest anew.
+
+        Only for an asset that no definition with a fixed offer id selects (those come from files, by the asset's id).
+        """
+        assets = {known: one for known, one in self.assets.items() if known != id}
+        entries = {known: one for known, one in self._entries.items() if known != id}
+        offers = {key: one for key, one in self._offers.items() if key[1] != id}
+        if asset is not None:
+            assets[id] = asset
+            if made := self._made(asset):
+                entries[id] = _entry(asset, made, self._distribution)
+                entries = dict(sorted(entries.items()))
+                offers |= {(offer.id, id): offer for offer, _, _ in made}
+        return replace(self, assets=assets, _entries=entries, _offers=offers)
+
+    def _made(self, asset: Asset) -> list[tuple[Offer, Terms, Terms]]:
+        """Return the offers of one asset under the definitions there are."""
+        found = []
+        for definition in self.definitions.values():
+            access, contract = self._terms.get(definition.access_policy_id), self._terms.get(definition.contract_policy_id)
+            if access is not None and contract is not None and _selected(definition, {asset.id: asset}, []):
+                found.append((_offer(definition, asset, contract, access, fixed=False), access, contract))
+        return found
 
     def offer(self, offer_id: str, dataset_id: str) -> Offer | None:
         return self._offers.get((offer_id, dataset_id))

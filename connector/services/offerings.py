@@ -30,8 +30,17 @@ class Offerings:
             chosen = self._files if files is None else files
             stored = await self._store.read(_stored)
             assets, policies, definitions = chosen[0] + stored[0], chosen[1] + stored[1], chosen[2] + stored[2]
-            self.current = Offering.build(assets, policies, definitions, endpoint_url=self._endpoint_url)
+            # In a thread: a thousand policies take half a second, and messages are answered meanwhile.
+            self.current = await asyncio.to_thread(
+                Offering.build, assets, policies, definitions, endpoint_url=self._endpoint_url
+            )
             self._files = chosen
+
+    async def reload_asset(self, asset_id: str) -> None:
+        """Take over the change of one stored asset: with ten thousand of them, a thousandth of the work of `reload`."""
+        async with self._turn:
+            asset = await self._store.read(lambda tx: tx.assets.get(asset_id))
+            self.current = self.current.with_asset(asset_id, asset)
 
 
 def _stored(tx: Transaction) -> Records:

@@ -29,6 +29,9 @@ class Offerings(Protocol):
     async def reload(self) -> None:
         """Take what was committed into the current offering."""
 
+    async def reload_asset(self, asset_id: str) -> None:
+        """The same for one asset."""
+
 
 class Publishing:
     def __init__(self, store: Store, offerings: Offerings, sources: Mapping[str, Source], clock: Clock) -> None:
@@ -142,7 +145,7 @@ class Publishing:
             table(tx).put(created)
             tx.audit.add(AuditRecord(now, event(noun, "created"), current_correlation(), record.id))
 
-        await self._change(work)
+        await self._change(work, record)
         return created
 
     async def _update(
@@ -163,7 +166,7 @@ class Publishing:
             table(tx).put(replace(record, created_at=before.created_at))
             tx.audit.add(AuditRecord(self._clock(), event(noun, "updated"), current_correlation(), record.id))
 
-        await self._change(work)
+        await self._change(work, record)
 
     async def _delete(
         self,
@@ -173,7 +176,8 @@ class Publishing:
         table: Callable[[Transaction], Table[R]],
         check: Callable[[Transaction], None] = lambda _: None,
     ) -> None:
-        owned_by_file(noun, current.get(id))
+        known = current.get(id)
+        owned_by_file(noun, known)
 
         def work(tx: Transaction) -> None:
             if table(tx).get(id) is None:
@@ -182,11 +186,14 @@ class Publishing:
             table(tx).delete(id)
             tx.audit.add(AuditRecord(self._clock(), event(noun, "deleted"), current_correlation(), id))
 
-        await self._change(work)
+        await self._change(work, known)
 
-    async def _change(self, work: Callable[[Transaction], None]) -> None:
+    async def _change(self, work: Callable[[Transaction], None], record: R | None) -> None:
         """Commit, then reload the offering; one reload serves every change that was committed before it began."""
         await self._store.transact(work)
+        if isinstance(record, Asset):  # no other record's offers depend on it
+            await self._offerings.reload_asset(record.id)
+            return
         self._committed += 1
         mine = self._committed
         async with self._turn:

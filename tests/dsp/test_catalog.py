@@ -397,3 +397,21 @@ def test_a_reader_of_json_ld_finds_every_property_as_the_file_said_it() -> None:
     assert {iri: seen_by_reader[iri] for iri in described} == described
     (distribution,) = seen_by_reader["http://www.w3.org/ns/dcat#distribution"]
     assert distribution["http://purl.org/dc/terms/format"][0]["@id"].endswith("HttpData-PULL")
+
+
+def test_one_asset_more_or_less_gives_what_building_anew_gives() -> None:
+    """`with_asset` is only a shorter way: assets added, changed and taken away, beside `build`."""
+    selects = [define("all", "anyone", Criterion(EDC + "name", "!=", "hidden")), define("one", "only-aarhus", is_id("a3"))]
+    assets = [asset(f"a{n}", name="hidden" if n == 2 else f"n{n}") for n in range(5)]
+    changed = asset("a2", name="shown")
+
+    def same(one: Offering, other: Offering) -> bool:
+        offers = [{key: offer.policy for key, offer in made._offers.items()} for made in (one, other)]
+        return seen(one) == seen(other) and dict(one.assets) == dict(other.assets) and offers[0] == offers[1]
+
+    grown = build([], selects)
+    for one in reversed(assets):
+        grown = grown.with_asset(one.id, one)
+    assert same(grown, build(assets, selects))
+    assert same(grown.with_asset("a2", changed), build([*assets[:2], changed, *assets[3:]], selects))
+    assert same(grown.with_asset("a1", None), build([assets[0], *assets[2:]], selects))
