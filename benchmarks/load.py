@@ -128,13 +128,7 @@ class Pair:
             return str((await answer.json())["contractAgreementId"])
 
     async def agreement(self, offer: dict[str, Any]) -> str:
-        """Negotiate until it succeeds: EDC now and then ends one by a race of its own."""
-        for _ in range(4):
-            try:
-                return await self.negotiate(offer, 0.02)
-            except RuntimeError:
-                await asyncio.sleep(1)
-        return await self.negotiate(offer, 0.02)
+        return await insist(lambda: self.negotiate(offer, 0.02))
 
     async def transfer(self, asset: str, agreement: str, poll: float) -> str:
         """Transfer to STARTED; return the transfer process's id."""
@@ -146,7 +140,8 @@ class Pair:
 
     async def access(self, asset: str) -> tuple[str, str]:
         """Negotiate and transfer; return where the data is and the Authorization value for it."""
-        transfer = await self.transfer(asset, await self.agreement(await self.offer(asset)), 0.02)
+        agreement = await self.agreement(await self.offer(asset))
+        transfer = await insist(lambda: self.transfer(asset, agreement, 0.02))
         for _ in range(200):
             async with self.http.get(f"{self.consumer_management}/edrs/{transfer}/dataaddress") as answer:
                 if answer.status == 200:
@@ -175,6 +170,16 @@ class Pair:
                 if state == "TERMINATED":
                     raise RuntimeError(f"{url} is TERMINATED")
                 await asyncio.sleep(poll)
+
+
+async def insist(job: Callable[[], Awaitable[str]]) -> str:
+    """Do it until it succeeds, five times at most: EDC under load now and then ends a process by a race of its own."""
+    for _ in range(4):
+        try:
+            return await job()
+        except RuntimeError:
+            await asyncio.sleep(1)
+    return await job()
 
 
 def _many(value: Any) -> list[Any]:
