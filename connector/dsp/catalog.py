@@ -170,6 +170,12 @@ class Offering:
     def offer(self, offer_id: str, dataset_id: str) -> Offer | None:
         return self._offers.get((offer_id, dataset_id))
 
+    def offer_for(self, caller: Participant, now: datetime, offer_id: str, dataset_id: str) -> Offer | None:
+        """Return an offer that `caller` may see: to know its id, or to see another offer of the dataset, is not enough."""
+        offer, request = self.offer(offer_id, dataset_id), _looking(caller, now)
+        judged = (_anything(), offer.access, offer.compiled) if offer else ()
+        return offer if all(evaluate.possible(terms, request).allowed for terms in judged) else None
+
     def dataset(self, caller: Participant, now: datetime, id: str) -> bytes | None:
         """Return one dataset as an entry of a catalogue, None where there is none that `caller` may see."""
         may, entry = _sight(caller, now), self._entries.get(id)
@@ -204,9 +210,7 @@ def _sight(caller: Participant, now: datetime) -> Sight | None:
     Terms are judged once, whatever number of datasets they cover. Who is refused what is open to all, for declaring a
     purpose that the law forbids, is refused everything.
     """
-    request = evaluate.Request(
-        scope=evaluate.Scope.CATALOG, action=READ, target=None, assignee=caller.id, now=now, claims=caller.claims
-    )
+    request = _looking(caller, now)
     if not evaluate.possible(_anything(), request).allowed:
         return None
     judged: dict[str, bool] = {}
@@ -219,6 +223,12 @@ def _sight(caller: Participant, now: datetime) -> Sight | None:
         return judged[terms.id]
 
     return may
+
+
+def _looking(caller: Participant, now: datetime) -> evaluate.Request:
+    return evaluate.Request(
+        scope=evaluate.Scope.CATALOG, action=READ, target=None, assignee=caller.id, now=now, claims=caller.claims
+    )
 
 
 @cache

@@ -150,10 +150,9 @@ class Negotiations(Exchange[Negotiation]):
 
         Who asks counts, not yet what for: a wrong purpose is refused with the reason, not hidden.
         """
-        offering, who = self._offerings.current, {k: v for k, v in caller.claims.items() if k != "purpose"}
-        offer = offering.offer(asked.uid, asked.target or "")
-        known = replace(caller, claims=who)
-        if offer is None or offering.dataset(known, self.desk.clock(), offer.dataset_id) is None:
+        known = replace(caller, claims={k: v for k, v in caller.claims.items() if k != "purpose"})
+        offer = self._offerings.current.offer_for(known, self.desk.clock(), asked.uid, asked.target or "")
+        if offer is None:
             raise NotFound(f"offer {asked.uid} for dataset {asked.target} is unknown: request the catalog again")
         return offer.dataset_id
 
