@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -168,15 +168,23 @@ class Connector:
     def _private(self) -> web.Application:
         parts = management.Parts(
             self.store, self.offerings, self.publishing, self.negotiations, self.transfers, self.catalogs,
-            Edrs(self.store, self.peers, self.identity, utc_now), History(self.store, utc_now), utc_now, new_id,
-            self.settings.management,
+            self.edrs, self.history, utc_now, new_id, self.settings.management,
         )  # fmt: skip
-        checks = {"store": self._store_ready, "public listener": self._public_ready, "files": self._files_ready}
-        return application("private", management.routes(parts) + health.routes(checks, self.metrics), self.metrics)
+        checks = {
+            "store": self._store_ready, "public listener": self._public_ready, "files": self._files_ready,
+            "trust": self._trust_ready, "keys": self._keys_ready,
+        }  # fmt: skip
+        probes = health.routes(checks, self.metrics, self._measure)
+        return application("private", management.routes(parts) + probes, self.metrics)
+
+    async def _measure(self) -> None:
+        """Bring the gauges up to date that nothing else moves."""
+        with suppress(ConnectorError):  # the store does not answer: readiness says so, the last figure stays
+            self.metrics.outbox.set(await self.store.read(lambda tx: tx.outbox.depth()))
 
     async def _store_ready(self) -> str | None:
         try:
-            self.metrics.outbox.set(await self.store.read(lambda tx: tx.outbox.depth()))
+            await self.store.read(lambda tx: tx.outbox.next_try())
         except ConnectorError as error:
             return str(error)
         return self.store.trouble
@@ -187,6 +195,17 @@ class Connector:
     async def _files_ready(self) -> str | None:
         problems = self._listening.files
         return f"the last good version is in force; the files have problems: {problems}" if problems else None
+
+    async def _trust_ready(self) -> str | None:
+        problem = self.identity.problem if isinstance(self.identity, TrustIdentity) else None
+        return f"the last good trust file is in force; it has problems: {problem}" if problem else None
+
+    async def _keys_ready(self) -> str | None:
+        try:
+            self.keys.signing(utc_now())
+        except OperatorError as error:
+            return str(error)
+        return f"the keys read last are in use; the folder has problems: {self.keys.problem}" if self.keys.problem else None
 
     def _asset(self, asset_id: str) -> Asset | None:
         return self.offerings.current.assets.get(asset_id)

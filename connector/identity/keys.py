@@ -3,7 +3,7 @@
 A key is a JWK (`KID.jwk`) or an operator's PEM (`NAME.pem`); its id is the RFC 7638 thumbprint. Two JWK members carry its
 life: `nbf`, from when it signs, and `exp`, until when it verifies. The key that signs is the one with the latest `nbf` that
 has come; so a rotation is two file writes, each of which leaves a valid folder. A running process sees a changed folder at
-its next signature; a folder that cannot be read leaves the keys as they are (`connector keys` says what is wrong with it).
+its next signature; a folder that cannot be read leaves the keys as they are, and `problem` says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class Keys:
         self.folder = folder
         self._keys = tuple(keys)
         self._stamp = stamp
+        self.problem: OperatorError | None = None  # why the folder as it is now was not taken over
 
     def __repr__(self) -> str:
         return f"Keys({str(self.folder)!r}, {[key.kid for key in self._keys]})"
@@ -132,9 +133,11 @@ class Keys:
         try:
             if self.folder.stat().st_mtime_ns != self._stamp:
                 fresh = self.load(self.folder)
-                self._keys, self._stamp = fresh._keys, fresh._stamp
-        except (OSError, OperatorError):
-            return
+                self._keys, self._stamp, self.problem = fresh._keys, fresh._stamp, None
+        except OSError as error:
+            self.problem = OperatorError(f"{self.folder}: cannot be read ({error.strerror})")
+        except OperatorError as error:
+            self.problem = error
 
 
 def public_key(text: str | Mapping[str, Any]) -> Key:

@@ -187,7 +187,7 @@ class TrustIdentity:
     ) -> None:
         self._file, self._keys, self._participant, self._clock, self._ids = file, keys, participant, clock, ids
         self.started = clock()
-        self.problem: OperatorError | None = None
+        self._problem: OperatorError | None = None
         self._partners, self._stamp = read_trust(file), self._now_stamp()
         self._replays = Replays()
 
@@ -199,13 +199,22 @@ class TrustIdentity:
     @property
     def partners(self) -> Mapping[str, Partner]:
         """The participants in force; read again if the file has changed."""
+        self._refresh()
+        return self._partners
+
+    @property
+    def problem(self) -> OperatorError | None:
+        """Why the file as it is now is not in force; None when it is."""
+        self._refresh()
+        return self._problem
+
+    def _refresh(self) -> None:
         if (stamp := self._now_stamp()) != self._stamp:
             self._stamp = stamp
             try:
-                self._partners, self.problem = read_trust(self._file), None
+                self._partners, self._problem = read_trust(self._file), None
             except OperatorError as error:
-                self.problem = error
-        return self._partners
+                self._problem = error
 
     def thumbprint(self, participant: str) -> str | None:
         """Return the key that a partner is known by (the first in its entry)."""

@@ -13,7 +13,9 @@ from connector.observe import Metrics
 Check = Callable[[], Awaitable[str | None]]  # what is wrong, in words; None: ready
 
 
-def routes(checks: Mapping[str, Check], metrics: Metrics) -> list[web.RouteDef]:
+def routes(checks: Mapping[str, Check], metrics: Metrics, measure: Callable[[], Awaitable[None]]) -> list[web.RouteDef]:
+    """Return the routes. `measure` brings the gauges up to date, right before they are read."""
+
     async def live(request: web.Request) -> web.Response:
         return _json({"status": "live"})
 
@@ -24,6 +26,7 @@ def routes(checks: Mapping[str, Check], metrics: Metrics) -> list[web.RouteDef]:
         return _json({"status": "not ready" if wrong else "ready", "parts": parts}, 503 if wrong else 200)
 
     async def prometheus(request: web.Request) -> web.Response:
+        await measure()
         return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     return [web.get("/health/live", live), web.get("/health/ready", ready), web.get("/metrics", prometheus)]

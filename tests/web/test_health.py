@@ -1,0 +1,56 @@
+"""Health and metrics as a monitoring system reads them: what is wrong is named, and a scrape alone keeps figures true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+
+from connector.app import build
+from connector.config import Delivering, IdentitySettings, Settings
+from connector.odrl.model import Policy, PolicyKind
+from tests.pair.conftest import free_port, settings
+
+
+@pytest.fixture
+def trusting(tmp_path: Path) -> Settings:
+    """A connector with an (empty) trust file."""
+    (tmp_path / "trust.toml").write_text("")
+    return replace(settings(tmp_path, "odense"), identity=IdentitySettings(), delivering=Delivering())
+
+
+async def ready(session: ClientSession, url: str) -> tuple[int, dict[str, str]]:
+    async with session.get(f"{url}/health/ready") as answer:
+        return answer.status, (await answer.json())["parts"]
+
+
+async def test_a_broken_trust_file_is_seen_at_readiness_until_it_is_mended(trusting: Settings) -> None:
+    file = trusting.root / "trust.toml"
+    async with build(trusting) as connector, ClientSession() as session:
+        assert (await ready(session, connector.management_url))[0] == 200
+        file.write_text("[[participant]\n")
+        status, parts = await ready(session, connector.management_url)
+        assert (status, f"{file}:1:" in parts["trust"]) == (503, True)
+        file.write_text("# nobody yet\n")
+        assert await ready(session, connector.management_url) == (200, dict.fromkeys(parts, "ready"))
+
+
+async def test_a_key_that_others_can_read_is_seen_at_readiness(trusting: Settings) -> None:
+    async with build(trusting) as connector, ClientSession() as session:
+        loose = trusting.root / "keys" / "loose.jwk"
+        loose.write_text("{}")
+        loose.chmod(0o644)
+        status, parts = await ready(session, connector.management_url)
+    assert (status, f"chmod 600 {loose}" in parts["keys"]) == (503, True)
+
+
+async def test_a_scrape_alone_shows_the_messages_that_no_partner_takes(tmp_path: Path) -> None:
+    odense = settings(tmp_path, "odense")
+    async with build(odense) as connector, ClientSession() as session:
+        offer = Policy(PolicyKind.OFFER, "urn:offer", (), target="lung")
+        await connector.negotiations.request("aarhus", f"http://127.0.0.1:{free_port()}/dsp/2025-1", offer)
+        async with session.get(f"{connector.management_url}/metrics") as answer:
+            shown = await answer.text()
+    assert "connector_outbox_messages 1.0" in shown.splitlines()
