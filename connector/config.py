@@ -107,7 +107,6 @@ class Settings:
     delivering: Delivering = Delivering()
     data: Data = Data()
     network: Network = Network()
-    source_options: dict[str, str] = field(default_factory=dict)
 
 
 # --- reading -------------------------------------------------------------------------------------------------------
@@ -213,7 +212,7 @@ def _in_file(text: str, file: str, problems: list[Problem]) -> dict[Key, Given]:
 def _leaves(document: Mapping[str, object]) -> Iterator[tuple[Key, object]]:
     sections = {key[0] for key in known() if len(key) == 2}
     for name, value in document.items():
-        if isinstance(value, dict) and (name in sections or (name,) not in known()):
+        if isinstance(value, dict):
             yield from (((name, inner), of) for inner, of in value.items())
             if not value and name not in sections:
                 yield (name,), value
@@ -266,7 +265,7 @@ def _places(text: str) -> dict[Key, tuple[int, int, int]]:
 
 
 def _in_environment(environ: Mapping[str, str], problems: list[Problem]) -> dict[Key, Given]:
-    variables = {"_".join(key).upper(): key for key, kind in known().items() if get_origin(kind) is not dict}
+    variables = {"_".join(key).upper(): key for key in known()}
     found: dict[Key, Given] = {}
     for variable, value in sorted(environ.items()):
         if not variable.startswith("CONNECTOR_"):
@@ -319,10 +318,6 @@ def _convert(kind: Any, value: object) -> object:
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
             raise ValueError(f'is {value!r}; write a list of strings such as ["a", "b"]')
         return tuple(value)
-    if origin is dict:
-        if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
-            raise ValueError(f'is {value!r}; write a section of keys with strings, such as name = "value"')
-        return dict(value)
     if kind is timedelta:
         return _positive(duration(value)) if isinstance(value, str) else _wrong(value, 'a duration such as "30s"')
     return _plain(kind, value)

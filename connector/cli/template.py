@@ -43,11 +43,13 @@ url = {quoted(public_url)}  # its address as partners see it
 host = "127.0.0.1"
 port = {management_port}
 api_key = {quoted(key)}
+# max_body = 4000000       # bytes of one request
 
 [identity]
 kind = "trust"
 # trust_file = "trust.toml"
 # keys = "keys"
+# plain_tokens = []        # for tests with kind = "plain", on one machine: "TOKEN=PARTICIPANT", each believed
 
 [deciding]
 approval = "policy"        # "manual": nothing is agreed before a person says `connector negotiations approve ID`

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from connector import config
 from connector.demo.hospitals import free_ports
 from tests.cli.program import connector
 
@@ -41,6 +43,19 @@ def test_init_explains_each_file_and_check_finds_them_good(tmp_path: Path) -> No
     checked = connector("check", tmp_path / "odense", "--json")
     assert checked.code == 0, checked.out
     assert checked.document["ok"] is True
+
+
+def test_connector_toml_shows_every_setting_with_its_default(folder: Path) -> None:
+    """What stands there, and what stands there behind a `#`, are together what can be set; the defaults are true."""
+    text = (folder / "connector.toml").read_text()
+    as_written = config.load(folder, {})
+    uncommented = re.sub(r"^# (?=\w+ = )", "", text, flags=re.M)
+    (folder / "connector.toml").write_text(uncommented.replace('["10.1.0.0/16"]', "[]"))
+    assert config.load(folder, {}) == as_written
+    shown = tomllib.loads(uncommented)
+    names = {(key,) for key, value in shown.items() if not isinstance(value, dict)}
+    names |= {(section, key) for section, keys in shown.items() if isinstance(keys, dict) for key in keys}
+    assert names == set(config.known())
 
 
 def test_secrets_are_for_the_owner_only(folder: Path) -> None:

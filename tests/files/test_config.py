@@ -25,9 +25,6 @@ timeout = "30s"
 
 [network]
 allow = ["10.0.0.0/8", "lab.odense.example"]
-
-[source_options]
-timeout = "5"
 """
 
 
@@ -50,7 +47,6 @@ def test_a_good_file_gives_its_settings_and_defaults_for_the_rest(tmp_path: Path
     assert settings.delivering.give_up == timedelta(minutes=10)
     assert settings.delivering.timeout == timedelta(seconds=30)
     assert settings.network.allow == ("10.0.0.0/8", "lab.odense.example")
-    assert settings.source_options == {"timeout": "5"}
     assert settings.management.port == 8081
 
 
