@@ -202,9 +202,20 @@ class Answer:
 
 class Peers(Protocol):
     async def post(
-        self, url: str, body: bytes, authorization: str, correlation_id: str, /, *, media: str = "application/json"
+        self,
+        url: str,
+        body: bytes,
+        authorization: str,
+        correlation_id: str,
+        /,
+        *,
+        media: str = "application/json",
+        at_most: int = ...,
     ) -> Answer:
-        """Send one request. Raises Unavailable when no whole answer came (refused, reset, timed out, forbidden address)."""
+        """Send one request and take an answer of `at_most` bytes.
+
+        Raises Unavailable when no whole answer came (refused, reset, timed out, forbidden address).
+        """
 
     async def get(self, url: str, authorization: str | None, correlation_id: str, /) -> Answer: ...
 

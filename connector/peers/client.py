@@ -10,18 +10,20 @@ from __future__ import annotations
 import ipaddress
 import socket
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 from connector.config import Network
 from connector.errors import Forbidden, Unavailable
 from connector.observe import HEADER
 from connector.ports import Answer
 
-MAX_ANSWER = 64_000_000  # bytes of a peer's answer; a catalogue of 10,000 datasets has 10 MB
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # all that IPv6 has given out; the rest is somebody's inside
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+MAX_ANSWER = 1_000_000  # bytes of a peer's answer, where the caller expects no more
 
 
 class Guard(AbstractResolver):
@@ -34,15 +36,13 @@ class Guard(AbstractResolver):
         self._networks = [ipaddress.ip_network(item, strict=False) for item in network.allow if _is_network(item)]
 
     def allows(self, host: str, address: str) -> bool:
-        ip = ipaddress.ip_address(address.split("%")[0])
-        mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-        ip = mapped or ip
-        public = ip.is_global and not ip.is_multicast
+        ip = _reached(ipaddress.ip_address(address.split("%")[0]))
+        public = ip.is_global and not ip.is_multicast and (ip.version == 4 or ip in GLOBAL_UNICAST)
         return self._open or public or host.lower() in self._names or any(ip in net for net in self._networks)
 
-    def check_literal(self, url: str) -> None:
+    def check_literal(self, url: URL) -> None:
         """Raise Forbidden for a URL whose host is an address we may not call (names are checked when resolved)."""
-        host = urlsplit(url).hostname or ""
+        host = url.host or ""
         try:
             ipaddress.ip_address(host)
         except ValueError:
@@ -70,21 +70,33 @@ class HttpPeers:
         self._session: aiohttp.ClientSession | None = None
 
     async def post(
-        self, url: str, body: bytes, authorization: str, correlation_id: str, /, *, media: str = "application/json"
+        self,
+        url: str,
+        body: bytes,
+        authorization: str,
+        correlation_id: str,
+        /,
+        *,
+        media: str = "application/json",
+        at_most: int = MAX_ANSWER,
     ) -> Answer:
         headers = {"Content-Type": media, "Authorization": authorization, HEADER: correlation_id}
-        return await self._call("POST", url, headers, body)
+        return await self._call("POST", url, headers, body, at_most)
 
     async def get(self, url: str, authorization: str | None, correlation_id: str) -> Answer:
         headers = {HEADER: correlation_id} | ({"Authorization": authorization} if authorization else {})
-        return await self._call("GET", url, headers, None)
+        return await self._call("GET", url, headers, None, MAX_ANSWER)
 
-    async def _call(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Answer:
-        self._guard.check_literal(url)
-        host = urlsplit(url).netloc
+    async def _call(self, method: str, url: str, headers: dict[str, str], body: bytes | None, at_most: int) -> Answer:
         try:
-            async with self._opened().request(method, url, data=body, headers=headers, allow_redirects=False) as response:
-                content = await _bounded(response)
+            target = URL(url)  # as it is called: who checks the text instead takes `127。0。0。1` for a name
+        except ValueError as error:
+            raise Forbidden("the address is no URL") from error
+        self._guard.check_literal(target)
+        host = target.authority
+        try:
+            async with self._opened().request(method, target, data=body, headers=headers, allow_redirects=False) as response:
+                content = await _bounded(response, at_most)
                 return Answer(response.status, content, {k.lower(): v for k, v in response.headers.items()})
         except Forbidden:
             raise
@@ -106,14 +118,22 @@ class HttpPeers:
             await self._session.close()
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _bounded(response: aiohttp.ClientResponse, at_most: int) -> bytes:
     parts, size = [], 0
     async for part in response.content.iter_chunked(1 << 16):
         size += len(part)
-        if size > MAX_ANSWER:
-            raise Unavailable(f"{response.url.host} answered more than {MAX_ANSWER} bytes")
+        if size > at_most:
+            raise Unavailable(f"{response.url.host} answered more than {at_most} bytes")
         parts.append(part)
     return b"".join(parts)
+
+
+def _reached(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the IPv4 address that an IPv6 one leads to, where it does (mapped, 6to4, NAT64)."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else None
+    return ip.ipv4_mapped or ip.sixtofour or inner or ip
 
 
 def _words(error: BaseException) -> str:

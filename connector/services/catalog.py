@@ -24,7 +24,8 @@ from connector.services.offerings import Offerings
 
 PAGE = 1000  # datasets on one page when the caller does not say
 PAGES = 1000  # pages followed at a peer
-LINK = re.compile(r'<([^>]*)>\s*;[^,<]*?rel\s*=\s*"?([a-zA-Z]+)"?')
+BYTES = 64_000_000  # of a peer's catalog, all pages together; 10,000 datasets have 10 MB
+LINK = re.compile(r'<([^<>]*)>\s*;[^,<]*?rel\s*=\s*"?([a-zA-Z]+)"?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,12 @@ class Catalogs:
         url: str | None = join(address, "/catalog/request")
         first = url
         catalog: dict[str, Json] | None = None
+        left = BYTES
         for _ in range(PAGES):
             if url is None:
                 break
-            answer = await self._peers.post(url, body, authorization, current_correlation())
+            answer = await self._peers.post(url, body, authorization, current_correlation(), at_most=left)
+            left -= len(answer.body)
             page = await self._read(answer, peer, frozenset({"Catalog"}))
             catalog = page if catalog is None else _merge(catalog, page)
             limited = isinstance(query, Mapping) and query.get("limit") is not None

@@ -53,7 +53,9 @@ class ScriptedPeers:
         self.asked: list[tuple[str, str, bytes | None]] = []
         self.proofs: list[str | None] = []  # the Authorization of each
 
-    async def post(self, url: str, body: bytes, authorization: str, correlation_id: str, /, *, media: str = JSON) -> Answer:
+    async def post(
+        self, url: str, body: bytes, authorization: str, correlation_id: str, /, *, media: str = JSON, at_most: int = 0
+    ) -> Answer:
         self.proofs.append(authorization)
         return self._next("POST", url, body)
 
