@@ -4,14 +4,15 @@ No polling: `hand` starts what was just committed; a single loop sleeps until th
 taken; 409, 408, 425, 429, 5xx and no answer: again (a 409 on an agreement is a race at the peer, not a refusal); 401,
 403, 404: again a few times (a key is being rotated, a peer is starting); every other 4xx, and the 404 of an unknown offer
 or agreement: refused. A promise (dsp.process, rule 4) is undone only by an answer about the process: a peer that does not
-know *us* any more (401, 403) may have taken it before.
+know *us* any more (401, 403) may have taken it before. A peer that lets us wait fills its own lanes, never those of others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
@@ -31,7 +32,9 @@ log = structlog.get_logger()
 AGAIN = frozenset({408, 409, 425, 429})
 AGAIN_A_FEW_TIMES = frozenset({401, 403, 404})
 A_FEW = 5
-AT_ONCE = 64  # deliveries in flight
+AT_ONCE = 256  # deliveries in flight
+LANES = 32  # of them to one peer
+DUE = 64  # rows leased in one transaction
 RACE = timedelta(milliseconds=50)  # first wait after a 409
 
 
@@ -73,15 +76,22 @@ class Delivery:
         self._settlers: Mapping[str, Settler] = {}
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._lanes: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(LANES))
+        self._underway: set[str] = set()  # ids of envelopes that have a task: one that waits outlives its lease
         self._group: asyncio.TaskGroup | None = None
 
     def serve(self, settlers: Mapping[str, Settler]) -> None:
         self._settlers = settlers
 
     def hand(self, envelopes: Iterable[Envelope]) -> None:
-        """Deliver envelopes that were born leased in the transaction that just committed."""
+        """Deliver envelopes that are leased: by the transaction that just committed, or by `due`.
+
+        While nothing runs (stopping, or not started yet) they stay in the outbox until their lease is given back.
+        """
         for envelope in envelopes:
-            self._spawn(self._deliver(envelope))
+            if envelope.id not in self._underway and self._group is not None:
+                self._underway.add(envelope.id)
+                self._group.create_task(self._deliver(envelope))
 
     def wake(self) -> None:
         """Look at the outbox and the deadlines again: something earlier may be due."""
@@ -102,13 +112,14 @@ class Delivery:
                     await self._sleep_until(due)
             finally:
                 self._group = None
+                self._underway.clear()
 
     async def _round(self) -> datetime | None:
         now = self._clock()
         lease = now + self._settings.timeout * 2
         waiting = await self._store.read(lambda tx: tx.outbox.next_try())
         if waiting is not None and waiting <= now:
-            envelopes = await self._store.transact(lambda tx: tx.outbox.due(now, AT_ONCE, lease))
+            envelopes = await self._store.transact(lambda tx: tx.outbox.due(now, DUE, lease))
             self.hand(envelopes)
         times = [await settler.expire(now) for settler in self._settlers.values()]
         times.append(await self._store.read(lambda tx: tx.outbox.next_try()))
@@ -122,21 +133,21 @@ class Delivery:
         except TimeoutError:
             return
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        if self._group is None:
-            work.close()  # stopping, or not started yet: the row stays in the outbox until its lease is given back
-        else:
-            self._group.create_task(work)
-
     async def _deliver(self, envelope: Envelope) -> None:
         correlation_id.set(envelope.correlation_id)
         try:
             await self._deliver_once(envelope)
         except Exception:  # its row stays in the outbox, leased for a while: tried again then
             log.exception("delivery.unsettled", kind=envelope.kind, process=envelope.process_id)
+        finally:
+            self._underway.discard(envelope.id)
 
     async def _deliver_once(self, envelope: Envelope) -> None:
-        async with self._slots:
+        lane = self._lanes[envelope.peer]
+        waits = lane.locked()
+        async with lane, self._slots:
+            if waits and await self._store.read(lambda tx: tx.outbox.get(envelope.id)) is None:
+                return  # superseded while it waited
             outcome = await self._attempt(envelope)
         if isinstance(outcome, Envelope):
             await self._store.transact(lambda tx: tx.outbox.retry(outcome))
