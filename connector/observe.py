@@ -5,6 +5,7 @@ Imported by services and adapters alike: it depends on nothing of the house.
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from contextvars import ContextVar
@@ -55,20 +56,25 @@ class Metrics:
 
 
 def configure_logging(level: str) -> None:
-    """JSON lines on standard error, each with the correlation id of the exchange it belongs to."""
+    """JSON lines on standard error, each with the correlation id of the exchange it belongs to; libraries' own included."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        _add_correlation,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            _add_correlation,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+    # The store, asyncio and aiohttp speak through the standard library: a task that failed unseen is told in the same form.
+    foreign = logging.StreamHandler(sys.stderr)
+    formatter = structlog.stdlib.ProcessorFormatter(structlog.processors.JSONRenderer(), foreign_pre_chain=shared)
+    foreign.setFormatter(formatter)
+    logging.basicConfig(level=logging.WARNING, handlers=[foreign], force=True)
 
 
 def _add_correlation(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

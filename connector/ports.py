@@ -36,7 +36,8 @@ class Envelope:
 
     `url` is complete; `family` and `process_id` name the process it belongs to. `purpose` goes into the token that is made
     at each attempt. `next_try` is when it is due; `attempts` counts the finished ones; `give_up_at` None means never (a
-    promise, see dsp.process). A row is leased until `leased_until` by whoever delivers it.
+    promise, see dsp.process). While somebody delivers it the row is
+    leased: `Outbox.due` does not give it to anybody else.
     """
 
     id: str  # also the message's @id
@@ -245,8 +246,8 @@ class DataRequest:
 class DataResponse:
     """What a source answers. Either `chunks` (streamed, back-pressured) or `file` (sent by the kernel), or neither (HEAD).
 
-    `file` is (open file, offset, count); `intact` is asked before its last bytes leave, and False breaks the response off: the
-    file has changed meanwhile. `close` is called once when the response ended, however it ended.
+    `file` is (open file, offset, count); `intact` is asked before its last bytes leave, and False breaks the response off:
+    the file has changed meanwhile. `close` is called once when the response ended, however it ended.
     """
 
     status: int

@@ -17,8 +17,8 @@ Family = Literal["negotiations", "transfers"]
 class Endpoint:
     """`path` is below the DSP base; `{pid}` is the pid of the side that serves it. `kinds`: what may arrive there.
 
-    `by` is the sender's role where the endpoint fixes it; None where both sides use the same path (a connector that
-    serves consumer callbacks and provider endpoints under one base tells them apart by the pid).
+    Both sides use the same paths: a connector serves provider endpoints and consumer callbacks under one base and tells
+    them apart by the pid. Who may send what is in `SENDERS`. `creates`: a message there begins a process.
     """
 
     family: Family

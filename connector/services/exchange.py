@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, TypeVar
+from urllib.parse import urlsplit
 
 from connector.config import Settings
 from connector.dsp import process as rules
@@ -321,14 +322,19 @@ def pids(message: Message, ours: Role) -> tuple[str | None, str | None]:
     return (consumer, provider) if ours is Role.CONSUMER else (provider, consumer)
 
 
+def told(process: Process, code: str | None, reason: tuple[Json, ...]) -> Cause:
+    """Return why the peer ended the process, in its own words."""
+    words = "; ".join(map(str, reason)) or "no reason given"
+    detail = f"{code}: {words}" if code else words
+    return Cause(CauseCode.PEER_TERMINATED, detail[:1000], process.role.other)
+
+
 def correlation() -> str:
     return current_correlation()
 
 
 def callback(address: str) -> str:
     """Return a usable callback address. Raises Malformed (DSP-059, DSP-087: unrecoverable)."""
-    from urllib.parse import urlsplit
-
     try:
         parts = urlsplit(address)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0

@@ -22,14 +22,14 @@ from connector.dsp.messages import (
 )
 from connector.dsp.negotiation import Negotiation, State
 from connector.dsp.offering import Agreement
-from connector.dsp.process import Cause, CauseCode
+from connector.dsp.process import Cause
 from connector.errors import Conflict, IllegalTransition, Malformed, NotFound
 from connector.identity.participant import Participant
 from connector.odrl.canonical import fingerprint
 from connector.odrl.model import Json, Policy, PolicyKind
 from connector.ports import Processes, Transaction
 from connector.services.decisions import Decisions, End, Send
-from connector.services.exchange import Desk, Exchange, Unit, callback, correlation
+from connector.services.exchange import Desk, Exchange, Unit, callback, correlation, told
 from connector.services.offerings import Offerings
 
 
@@ -171,11 +171,7 @@ class Negotiations(Exchange[Negotiation]):
             case ContractFinalized():
                 return self._in_force(unit, process, True)
             case ContractTermination(code=code, reason=reason):
-                words = "; ".join(str(r) for r in reason) or "no reason given"
-                detail = f"{code}: {words}" if code else words
-                return self._ended(
-                    unit, replace(process, cause=Cause(CauseCode.PEER_TERMINATED, detail[:1000], process.role.other))
-                )
+                return self._ended(unit, replace(process, cause=told(process, code, reason)))
         return process
 
     # --- deciding -----------------------------------------------------------------------------------------------------

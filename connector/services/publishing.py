@@ -9,28 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from connector.dsp.catalog import Offering
 from connector.dsp.offering import Asset, ContractDefinition, Criterion, PolicyDefinition
 from connector.errors import Conflict, Malformed, NotFound
 from connector.observe import current_correlation
 from connector.odrl import evaluate
 from connector.ports import AuditRecord, Clock, Query, Source, Store, Table, Transaction
+from connector.services.offerings import Offerings
 
 R = TypeVar("R", Asset, PolicyDefinition, ContractDefinition)
-
-
-class Offerings(Protocol):
-    """What is offered now, files and store together."""
-
-    @property
-    def current(self) -> Offering: ...
-    async def reload(self) -> None:
-        """Take what was committed into the current offering."""
-
-    async def reload_asset(self, asset_id: str) -> None:
-        """The same for one asset."""
 
 
 class Publishing:

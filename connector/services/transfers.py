@@ -30,7 +30,7 @@ from connector.odrl.model import Json
 from connector.odrl.terms import READ
 from connector.ports import AuditRecord, Envelope, Processes, Query, Tokens, Transaction
 from connector.services.decisions import Decisions, End, Send
-from connector.services.exchange import Desk, Exchange, Unit, callback, correlation
+from connector.services.exchange import Desk, Exchange, Unit, callback, correlation, told
 
 PULL = "HttpData-PULL"
 FORMATS = frozenset({PULL})
@@ -142,9 +142,7 @@ class Transfers(Exchange[TransferProcess]):
             case TransferStart(data_address=address) if process.role is Role.CONSUMER and address is not None:
                 return self._flow(unit, replace(process, data_address=address))
             case TransferTermination(code=code, reason=reason):
-                words = "; ".join(str(r) for r in reason) or "no reason given"
-                detail = f"{code}: {words}" if code else words
-                process = replace(process, cause=Cause(CauseCode.PEER_TERMINATED, detail[:1000], process.role.other))
+                process = replace(process, cause=told(process, code, reason))
         return self._flow(unit, process)
 
     def _flow(self, unit: Unit, process: TransferProcess) -> TransferProcess:
