@@ -7,7 +7,7 @@ until the block is left. What is in flight then stays in the outbox and goes on 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ from connector.files.watching import watch
 from connector.identity.keys import Keys
 from connector.identity.plain import PlainIdentity
 from connector.identity.tokens import AccessTokens
-from connector.identity.trust import TrustIdentity
+from connector.identity.trust import Partner, TrustIdentity
 from connector.observe import Metrics
 from connector.peers.client import HttpPeers
 from connector.ports import Identity, Source
@@ -169,6 +169,7 @@ class Connector:
         parts = management.Parts(
             self.store, self.offerings, self.publishing, self.negotiations, self.transfers, self.catalogs,
             self.edrs, self.history, utc_now, new_id, self.settings.management,
+            partners=self._partners,
         )  # fmt: skip
         checks = {
             "store": self._store_ready, "public listener": self._public_ready, "files": self._files_ready,
@@ -206,6 +207,9 @@ class Connector:
         except OperatorError as error:
             return str(error)
         return f"the keys read last are in use; the folder has problems: {self.keys.problem}" if self.keys.problem else None
+
+    def _partners(self) -> Collection[Partner]:
+        return self.identity.partners.values() if isinstance(self.identity, TrustIdentity) else ()
 
     def _asset(self, asset_id: str) -> Asset | None:
         return self.offerings.current.assets.get(asset_id)

@@ -1,9 +1,10 @@
-"""`connector catalog | negotiate | fetch`: finding data, agreeing, and bringing it home, through the own connector."""
+"""`connector catalog | negotiate | fetch`: finding data, agreeing, and bringing it home, through the own connector.
+
+What is done is the client library's doing (`connector.client`); here is only what is said about it.
+"""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,12 @@ import typer
 
 from connector import errors
 from connector.cli import output
-from connector.cli.api import Management
-from connector.cli.download import Edr, Pulled, pull
 from connector.cli.output import JsonOption
-from connector.cli.own import HERE, DirOption, ManagementOption, running, settings
-from connector.cli.peer import Peer, find
-from connector.cli.terms import duties, terms
-from connector.cli.wire import listed, objects, text
+from connector.cli.own import HERE, DirOption, ManagementOption, running
+from connector.client import Agreement, Catalog, Dataset, Transfer
+from connector.client.download import Pulled
+from connector.client.terms import terms
+from connector.client.wire import listed, objects, text
 from connector.odrl.model import Json
 
 UrlArgument = Annotated[str, typer.Argument(metavar="URL", help="The partner: its address, or its id in the trust file.")]
@@ -32,32 +32,6 @@ OfferOption = Annotated[str | None, typer.Option("--offer", metavar="ID", help="
 TimeoutOption = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="For each step.", min=0.1)]
 
 
-@dataclass(frozen=True, slots=True)
-class Agreed:
-    """What a negotiation gave."""
-
-    negotiation: str
-    agreement: str
-    policy: Json
-    seconds: float
-
-    def document(self) -> dict[str, Json]:
-        return {
-            "negotiation": self.negotiation,
-            "agreement": self.agreement,
-            "terms": list(terms(self.policy)),
-            "duties": list(duties(self.policy)),
-            "policy": self.policy,
-            "seconds": round(self.seconds, 3),
-        }
-
-    def __str__(self) -> str:
-        lines = [f"agreement  {self.agreement}  ({self.seconds * 1000:.0f} ms)"]
-        lines += [f"terms      {line}" for line in terms(self.policy)]
-        lines += [f"duty       {line}" for line in duties(self.policy)]
-        return "\n".join(lines)
-
-
 def catalog(
     url: UrlArgument,
     peer: PeerOption = None,
@@ -67,7 +41,7 @@ def catalog(
 ) -> None:
     """Show what a partner offers us, and under which terms."""
     with running(dir, management_url) as api, output.working("asking for the catalogue"):
-        document = api.post("catalog", "request", body=_peer(url, peer, dir).body)
+        document = api.connection.catalog(url, id=peer).document()
     datasets = objects(document.get("dataset"))
     rows = [
         [
@@ -97,8 +71,8 @@ def negotiate(
 ) -> None:
     """Agree on a dataset's terms with a partner, and stop there."""
     with running(dir, management_url) as api:
-        agreed = agree(api, _peer(url, peer, dir), dataset, purpose, offer, timeout)
-    output.result(agreed.document(), str(agreed))
+        agreed = agree(api.connection.catalog(url, id=peer), dataset, purpose, offer, timeout)
+    output.result(_document(agreed), _words(agreed))
 
 
 def fetch(
@@ -118,80 +92,59 @@ def fetch(
     if out.is_dir() or not out.resolve().parent.is_dir():
         raise errors.OperatorError(f"--out {out}: name a file in a folder that exists")
     with running(dir, management_url) as api:
-        partner = _peer(url, peer, dir)
-        agreed = agree(api, partner, dataset, purpose, offer, timeout)
-        output.note(str(agreed))
-        transfer = start_transfer(api, partner, agreed.agreement, dataset, timeout)
+        agreed = agree(api.connection.catalog(url, id=peer), dataset, purpose, offer, timeout)
+        output.note(_words(agreed))
+        with output.working("waiting for the transfer to start") as say:
+            transfer = agreed.transfer(within=timeout, progress=say)
         with output.progress(out.name) as progress:
-            pulled = pull(lambda: edr(api, transfer), out, progress)
+            pulled = transfer.save(out, progress)
         if not keep:
-            _complete(api, transfer)
-    document: dict[str, Json] = {"agreement": agreed.document(), "transfer": transfer, "out": _pulled(pulled)}
+            _complete(transfer)
+    document: dict[str, Json] = {"agreement": _document(agreed), "transfer": transfer.id, "out": _pulled(pulled)}
     output.result(document, f"{out}  {pulled}")
 
 
-def agree(api: Management, peer: Peer, dataset: str, purpose: str | None, offer_id: str | None, timeout: float) -> Agreed:
-    """Negotiate one of the dataset's offers to its end.
-
-    Raises:
-        Denied: the partner, or our own policy, refused; the text is its reason.
-        NotFound: no such dataset or offer, or not for us.
-    """
-    began = time.monotonic()
-    with output.working(f"asking {peer.id} for {dataset}") as say:
-        found = api.post("catalog", "dataset", "request", body={**peer.body, "@id": dataset})
-        offer = _choose(objects(found.get("hasPolicy")), dataset, offer_id)
-        policy: dict[str, Json] = {**offer, "@type": "Offer", "assigner": peer.id, "target": dataset}
-        body: dict[str, Json] = {**peer.body, "policy": {"@context": "http://www.w3.org/ns/odrl.jsonld", **policy}}
-        id = text(api.post("contractnegotiations", body={**body, **({"purpose": purpose} if purpose else {})})["@id"])
-        state = api.wait("contractnegotiations", id, frozenset({"FINALIZED", "TERMINATED"}), timeout, say)
-    record = api.get("contractnegotiations", id)
-    if state == "TERMINATED":
-        why = text(record.get("errorDetail")) or "no reason given"
-        raise errors.Denied(f"{dataset} was refused: {why}\nThe whole story: `connector negotiations show {id}`")
-    agreement = api.get("contractnegotiations", id, "agreement")
-    return Agreed(id, text(record.get("contractAgreementId")), agreement.get("policy"), time.monotonic() - began)
+def agree(provider: Catalog, dataset: str, purpose: str | None, offer: str | None, timeout: float) -> Agreement:
+    """Negotiate one of the dataset's offers to its end. Raises Denied, NotFound."""
+    with output.working(f"asking {provider.peer.id} for {dataset}") as say:
+        found = provider.dataset(dataset)
+        if offer is None:
+            _say_which(found)
+        return found.negotiate(purpose, offer=offer, within=timeout, progress=say)
 
 
-def start_transfer(api: Management, peer: Peer, agreement: str, dataset: str, timeout: float) -> str:
-    """Start a pull under an agreement and return the transfer's id. Raises Denied with the partner's reason."""
-    body: dict[str, Json] = {"contractId": agreement, "assetId": dataset, "transferType": "HttpData-PULL"}
-    with output.working("waiting for the transfer to start") as say:
-        id = text(api.post("transferprocesses", body={**peer.body, **body})["@id"])
-        state = api.wait("transferprocesses", id, frozenset({"STARTED", "TERMINATED"}), timeout, say)
-    if state == "TERMINATED":
-        why = text(api.get("transferprocesses", id).get("errorDetail")) or "no reason given"
-        raise errors.Denied(f"the transfer was refused: {why}\nThe whole story: `connector transfers show {id}`")
-    return id
+def _say_which(dataset: Dataset) -> None:
+    first, *others = [offer.id for offer in dataset.offers] or [""]
+    if others:
+        output.note(
+            f"{dataset.id} has {len(others) + 1} offers; taking {first} (others: {', '.join(others)}; choose with --offer)"
+        )
 
 
-def edr(api: Management, transfer: str) -> Edr:
-    """Return where the transfer's data is pulled, with a token that is valid now."""
-    address = api.get("edrs", transfer, "dataaddress")
-    return Edr(text(address.get("endpoint")), text(address.get("authorization")))
-
-
-def _complete(api: Management, transfer: str) -> None:
+def _complete(transfer: Transfer) -> None:
     """End the transfer politely. The data is here: a partner that ended it first changes nothing."""
     try:
-        api.post("transferprocesses", transfer, "complete")
+        transfer.complete()
     except errors.ConnectorError as error:
         output.note(f"the data is here, but the transfer could not be completed: {error}")
 
 
-def _choose(offers: list[dict[str, Json]], dataset: str, wanted: str | None) -> dict[str, Json]:
-    ids = [text(offer.get("@id")) for offer in offers]
-    if not offers:
-        raise errors.NotFound(f"{dataset} has no offer for us")
-    if wanted is None:
-        if len(offers) > 1:
-            output.note(
-                f"{dataset} has {len(offers)} offers; taking {ids[0]} (others: {', '.join(ids[1:])}; choose with --offer)"
-            )
-        return offers[0]
-    if wanted not in ids:
-        raise errors.NotFound(f"{dataset} has no offer {wanted}; there is {', '.join(ids)}")
-    return offers[ids.index(wanted)]
+def _document(agreed: Agreement) -> dict[str, Json]:
+    return {
+        "negotiation": agreed.negotiation,
+        "agreement": agreed.id,
+        "terms": list(agreed.terms),
+        "duties": list(agreed.duties),
+        "policy": agreed.policy,
+        "seconds": round(agreed.seconds, 3),
+    }
+
+
+def _words(agreed: Agreement) -> str:
+    lines = [f"agreement  {agreed.id}  ({agreed.seconds * 1000:.0f} ms)"]
+    lines += [f"terms      {line}" for line in agreed.terms]
+    lines += [f"duty       {line}" for line in agreed.duties]
+    return "\n".join(lines)
 
 
 def _formats(dataset: dict[str, Json]) -> str:
@@ -209,8 +162,3 @@ def _pulled(pulled: Pulled) -> dict[str, Json]:
         "resumedAt": pulled.resumed_at,
         "seconds": round(pulled.seconds, 3),
     }
-
-
-def _peer(url: str, peer: str | None, dir: Path) -> Peer:
-    own = settings(dir) if (dir / "connector.toml").exists() else None
-    return find(url, peer, own)

@@ -13,10 +13,9 @@ from typing import Annotated
 
 import typer
 
+from connector.client.download import Progress
 from connector.errors import ConnectorError, InvalidFiles
 from connector.odrl.model import Json
-
-Progress = Callable[[int, int | None], None]  # (bytes so far, bytes in all where known)
 
 
 class _Mode:

@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 
 from connector import config
-from connector.cli.api import Management, NotRunning
 from connector.cli.output import note
+from connector.client import Management
+from connector.client.api import NotRunning
 from connector.errors import ConnectorError, OperatorError
 
 KEY = "CONNECTOR_MANAGEMENT_API_KEY"

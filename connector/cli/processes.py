@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from connector.cli import output
-from connector.cli.api import Management
 from connector.cli.output import JsonOption
 from connector.cli.own import HERE, DirOption, ManagementOption, management
-from connector.cli.terms import duties, terms
 from connector.cli.timeline import print_timeline
-from connector.cli.wire import text
+from connector.client import Management
+from connector.client.terms import duties, terms
+from connector.client.wire import text
 from connector.odrl.model import Json
 
 negotiations = typer.Typer(help="Contract negotiations of the running connector.", no_args_is_help=True)

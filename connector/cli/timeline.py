@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.cli.wire import listed, objects, short, text
+from connector.client.wire import listed, objects, short, text
 from connector.odrl.model import Json
 
 _HEAD = {

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from connector import config
 from connector.cli import own, template
-from connector.cli.api import Management
 from connector.cli.folder import create
 from connector.cli.keyring import dsp_base, public_keys
-from connector.cli.peer import Peer
+from connector.client import Management
+from connector.client.peer import Peer
 from connector.errors import OperatorError, Unavailable
 
 HERE = Path(__file__).parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from connector.cli import exchange
-from connector.cli.download import Edr, Pulled, pull
 from connector.cli.output import progress
-from connector.cli.terms import terms
-from connector.cli.wire import objects, text
+from connector.client import Agreement, Transfer
+from connector.client.download import Edr, Pulled, pull
+from connector.client.terms import terms
+from connector.client.wire import objects, text
 from connector.demo.hospitals import Hospital
 from connector.demo.screen import Screen
 from connector.errors import ConnectorError, Denied
@@ -38,9 +40,9 @@ def tell(screen: Screen, odense: Hospital, aarhus: Hospital) -> None:
     catalogue(screen, odense, aarhus)
     refusal(screen, odense, aarhus)
     agreed = agreement(screen, odense, aarhus)
-    transfer = transferred(screen, odense, aarhus, agreed.agreement)
+    transfer = transferred(screen, aarhus, agreed)
     uses(screen, odense, aarhus, transfer)
-    ending(screen, odense, aarhus, agreed.agreement)
+    ending(screen, agreed)
 
 
 def catalogue(screen: Screen, odense: Hospital, aarhus: Hospital) -> None:
@@ -57,7 +59,7 @@ def catalogue(screen: Screen, odense: Hospital, aarhus: Hospital) -> None:
 def refusal(screen: Screen, odense: Hospital, aarhus: Hospital) -> None:
     screen.chapter("Refused", f"the same offer, for {MARKETING}")
     try:
-        exchange.agree(aarhus.api, odense.as_peer, DATASET, MARKETING, None, PATIENCE)
+        exchange.agree(aarhus.api.connection.catalog(odense.as_peer), DATASET, MARKETING, None, PATIENCE)
     except Denied as error:
         screen.line(str(error).splitlines()[0], "yellow")
         refused = "purpose" in str(error)
@@ -67,28 +69,28 @@ def refusal(screen: Screen, odense: Hospital, aarhus: Hospital) -> None:
     screen.promise("no contract for the wrong purpose; both sides are TERMINATED and know why", refused and bool(at_odense))
 
 
-def agreement(screen: Screen, odense: Hospital, aarhus: Hospital) -> exchange.Agreed:
-    agreed = exchange.agree(aarhus.api, odense.as_peer, DATASET, RESEARCH, None, PATIENCE)
+def agreement(screen: Screen, odense: Hospital, aarhus: Hospital) -> Agreement:
+    agreed = exchange.agree(aarhus.api.connection.catalog(odense.as_peer), DATASET, RESEARCH, None, PATIENCE)
     screen.chapter("Negotiated", f"for {RESEARCH}")
     messages(screen, aarhus.api.get("contractnegotiations", agreed.negotiation, "timeline"))
     theirs = objects(odense.api.query("contractagreements"))
-    same = [text(one.get("@id")) for one in theirs] == [agreed.agreement]
-    screen.promise(f"both sides hold {agreed.agreement}", same)
+    same = [text(one.get("@id")) for one in theirs] == [agreed.id]
+    screen.promise(f"both sides hold {agreed.id}", same)
     return agreed
 
 
-def transferred(screen: Screen, odense: Hospital, aarhus: Hospital, agreement: str) -> str:
-    transfer, took = timed(lambda: exchange.start_transfer(aarhus.api, odense.as_peer, agreement, DATASET, PATIENCE))
+def transferred(screen: Screen, aarhus: Hospital, agreed: Agreement) -> Transfer:
+    transfer, took = timed(lambda: agreed.transfer(within=PATIENCE))
     screen.chapter("Transferred", f"HttpData-PULL, started in {took}")
-    messages(screen, aarhus.api.get("transferprocesses", transfer, "timeline"))
+    messages(screen, aarhus.api.get("transferprocesses", transfer.id, "timeline"))
     return transfer
 
 
-def uses(screen: Screen, odense: Hospital, aarhus: Hospital, transfer: str) -> None:
+def uses(screen: Screen, odense: Hospital, aarhus: Hospital, transfer: Transfer) -> None:
     """Use the data as often as agreed, with a suspension in between, and once more."""
     out = aarhus.settings.root / "gbsg2.csv"
     original = odense.settings.root / "data" / "gbsg2.csv"
-    edr = exchange.edr(aarhus.api, transfer)
+    edr = transfer.edr()
     pulled = bring(edr, out)
     rows = out.read_bytes().count(b"\n") - 1
     screen.chapter("Pulled", f"{pulled.bytes:,} bytes in {pulled.seconds * 1000:.0f} ms, sha256 {pulled.sha256[:16]}...")
@@ -102,23 +104,23 @@ def uses(screen: Screen, odense: Hospital, aarhus: Hospital, transfer: str) -> N
     screen.line(why or "the token still works", "yellow")
     screen.promise("the token is dead at once", bool(why))
     odense.api.post("transferprocesses", theirs, "resume")
-    aarhus.api.wait("transferprocesses", transfer, frozenset({"STARTED"}), PATIENCE)
-    fresh = exchange.edr(aarhus.api, transfer)
+    aarhus.api.wait("transferprocesses", transfer.id, frozenset({"STARTED"}), PATIENCE)
+    fresh = transfer.edr()
     screen.promise("use 2 of 2: resumed, with a fresh token", bring(fresh, out).bytes == pulled.bytes)
 
     screen.chapter("Used up", "the contract says twice")
     why = refused(fresh, out)
     screen.line(why or "the data came a third time", "yellow")
     screen.promise("the third use is refused", bool(why))
-    state = aarhus.api.wait("transferprocesses", transfer, frozenset({"TERMINATED", "COMPLETED"}), PATIENCE)
-    cause = text(aarhus.api.get("transferprocesses", transfer).get("errorDetail"))
+    state = aarhus.api.wait("transferprocesses", transfer.id, frozenset({"TERMINATED", "COMPLETED"}), PATIENCE)
+    cause = text(aarhus.api.get("transferprocesses", transfer.id).get("errorDetail"))
     screen.line(f"Aarhus' transfer: {state}, {cause}", "yellow")
     screen.promise("Aarhus is told that it is over, and why", "uses-exhausted" in cause)
 
 
-def ending(screen: Screen, odense: Hospital, aarhus: Hospital, agreement: str) -> None:
+def ending(screen: Screen, agreed: Agreement) -> None:
     try:
-        exchange.start_transfer(aarhus.api, odense.as_peer, agreement, DATASET, PATIENCE)
+        agreed.transfer(within=PATIENCE)
     except ConnectorError as error:
         why = str(error).splitlines()[0]
         screen.line(why, "yellow")
@@ -145,8 +147,13 @@ def messages(screen: Screen, timeline: dict[str, Json]) -> None:
 
 
 def bring(edr: Edr, out: Path) -> Pulled:
+    """Pull with the data address that was held before, whatever became of it meanwhile."""
+
+    async def held() -> Edr:
+        return edr
+
     with progress(out.name) as bar:
-        return pull(lambda: edr, out, bar)
+        return asyncio.run(pull(held, out, bar))
 
 
 def refused(edr: Edr, out: Path) -> str:

@@ -5,13 +5,14 @@ Routes and the OpenAPI document both come from these rows, so the document canno
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
 from connector.config import Management
 from connector.dsp.messages import PROTOCOL
+from connector.identity.trust import Partner
 from connector.odrl.model import Json
 from connector.ports import Clock, Ids, Store
 from connector.services.catalog import Catalogs
@@ -42,6 +43,7 @@ class Parts:
     clock: Clock
     ids: Ids
     settings: Management
+    partners: Callable[[], Iterable[Partner]] = tuple  # whom the connector trusts
 
 
 @dataclass(frozen=True, slots=True)

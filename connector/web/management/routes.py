@@ -20,6 +20,7 @@ from connector.web.management import (
     edrs,
     negotiations,
     openapi,
+    partners,
     policies,
     secrets,
     transfers,
@@ -46,6 +47,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *transfers.OPERATIONS,
     *edrs.OPERATIONS,
     *secrets.OPERATIONS,
+    *partners.OPERATIONS,
 )
 VERSIONS: Mapping[str, Dialect] = {"v3": V3}
 

@@ -156,6 +156,7 @@ SCHEMAS: Mapping[str, Schema] = {
         transferProcessId=TEXT, agreementId=TEXT, contractNegotiationId=TEXT, assetId=TEXT, providerId=TEXT,
     ),
     "DataAddress": body("type", _type=TEXT, type=TEXT, endpoint=TEXT, endpointType=TEXT, authorization=TEXT),
+    "Partner": body("@id", _id=ID, _type=TEXT, _context={}, name=TEXT, address=TEXT, spatial=TEXT),
     "Secret": body("value", _id=ID, value=WORDS),
     "SecretUpdate": body("@id value", _id=ID, value=WORDS),
     "SecretOutput": body("@id value", _id=ID, _type=TEXT, value=TEXT),

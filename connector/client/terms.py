@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.cli.wire import bare, listed, objects, plain, short, text
+from connector.client.wire import bare, listed, objects, plain, short, text
 from connector.odrl.model import Json
 
 _OPERATORS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.cli.download import Edr, pull
+from connector.client.download import Edr, pull
 from connector.errors import Denied, Unavailable
 
 DATA = bytes(range(256)) * 4000  # 1 MB
@@ -85,7 +86,10 @@ def origin() -> Iterator[Origin]:
 
 
 def bring(origin: Origin, out: Path, attempts: int = 6) -> tuple[int, bytes]:
-    pulled = pull(lambda: Edr(origin.url, "token"), out, lambda done, total: None, attempts=attempts)
+    async def edr() -> Edr:
+        return Edr(origin.url, "token")
+
+    pulled = asyncio.run(pull(edr, out, attempts=attempts))
     return pulled.resumed_at, out.read_bytes()
 
 

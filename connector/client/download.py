@@ -6,19 +6,22 @@ If-Range (RFC 9110, 13.1.5 and 14.2) or starts again when the data changed in be
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connector import errors
-from connector.cli.output import Progress
+from connector.client.wire import text
 
 if TYPE_CHECKING:
     import httpx
+
+Progress = Callable[[int, int | None], None]  # (bytes so far, bytes in all where known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,11 @@ class _Broken(Exception):
     """The stream ended early; the next attempt goes on where it stopped."""
 
 
-def pull(edr: Callable[[], Edr], out: Path, progress: Progress, *, attempts: int = 6) -> Pulled:
+def quiet(done: int, total: int | None) -> None:
+    """Say nothing of the progress."""
+
+
+async def pull(edr: Callable[[], Awaitable[Edr]], out: Path, progress: Progress = quiet, *, attempts: int = 6) -> Pulled:
     """Bring the whole dataset to `out`. `edr` is asked before each attempt: a token may have run out meanwhile.
 
     Raises:
@@ -58,37 +65,38 @@ def pull(edr: Callable[[], Edr], out: Path, progress: Progress, *, attempts: int
     import httpx
 
     part = out.with_name(out.name + ".part")
-    resumed_at = part.stat().st_size if part.exists() else 0
+    resumed_at = _size(part)
     left = attempts
-    with httpx.Client(timeout=httpx.Timeout(30, read=60), follow_redirects=False) as client:
+    async with httpx.AsyncClient(timeout=httpx.Timeout(30, read=60), follow_redirects=False) as client:
         began = time.monotonic()
         while True:
-            before = part.stat().st_size if part.exists() else 0
+            before = _size(part)
             try:
-                content_type = _attempt(client, edr(), part, progress)
+                content_type = await _attempt(client, await edr(), part, progress)
                 break
             except (_Broken, httpx.TransportError) as error:
-                left = attempts if part.exists() and part.stat().st_size > before else left - 1
+                left = attempts if _size(part) > before else left - 1
                 if left <= 0:
                     raise errors.Unavailable(
                         f"the provider's data endpoint broke off or did not answer ({error or type(error).__name__}). "
                         f"What came is kept in {part}: run the same command again to go on from there"
                     ) from error
-                time.sleep(min(0.2 * 2 ** (attempts - left), 5))
+                await asyncio.sleep(min(0.2 * 2 ** (attempts - left), 5))
         seconds = time.monotonic() - began
     os.replace(part, out)
     _tag(part).unlink(missing_ok=True)
-    return Pulled(out, out.stat().st_size, _sha256(out), seconds, content_type, resumed_at)
+    digest = await asyncio.to_thread(_sha256, out)
+    return Pulled(out, _size(out), digest, seconds, content_type, resumed_at)
 
 
-def _attempt(client: httpx.Client, edr: Edr, part: Path, progress: Progress) -> str:
-    have = part.stat().st_size if part.exists() else 0
+async def _attempt(client: httpx.AsyncClient, edr: Edr, part: Path, progress: Progress) -> str:
+    have = _size(part)
     tag = _tag(part).read_text() if have and _tag(part).exists() else ""
     # identity: a range counts the bytes of the representation, and ours is the file itself
     headers = {"Authorization": edr.authorization, "Accept-Encoding": "identity"}
     if tag:
         headers |= {"Range": f"bytes={have}-", "If-Range": tag}
-    with client.stream("GET", edr.endpoint, headers=headers) as response:
+    async with client.stream("GET", edr.endpoint, headers=headers) as response:
         match response.status_code:
             case 206 if _starts_at(response, have):
                 at = have
@@ -97,27 +105,27 @@ def _attempt(client: httpx.Client, edr: Edr, part: Path, progress: Progress) -> 
             case 416 if tag and response.headers.get("content-range", "").endswith(f"/{have}"):
                 return "application/octet-stream"  # all of it had come already
             case 206 | 416:
-                part.unlink(missing_ok=True)
+                _drop(part)
                 raise _Broken("the provider could not go on where we stopped")
             case _:
-                _refused(response)
+                await _refused(response)
         total = int(response.headers["content-length"]) + at if "content-length" in response.headers else None
         if at == 0:
             _remember(part, response.headers.get("etag", ""))
         with part.open("ab" if at else "wb") as file:
-            for chunk in response.iter_raw():  # as it comes: a gathered chunk would be lost when the stream breaks
+            async for chunk in response.aiter_raw():  # as it comes: a gathered chunk would be lost when the stream breaks
                 file.write(chunk)
                 at += len(chunk)
                 progress(at, total)
             file.flush()
-            os.fsync(file.fileno())
+            await asyncio.to_thread(os.fsync, file.fileno())
         if total is not None and at != total:
             raise _Broken(f"{at} of {total} bytes came")
         return str(response.headers.get("content-type", "application/octet-stream"))
 
 
-def _refused(response: httpx.Response) -> None:
-    body = response.read()[:2000].decode("utf-8", "replace")
+async def _refused(response: httpx.Response) -> None:
+    body = (await response.aread())[:2000].decode("utf-8", "replace")
     reason = _reason(response, body)
     match response.status_code:
         case 401 | 403:
@@ -130,20 +138,28 @@ def _refused(response: httpx.Response) -> None:
 
 
 def _reason(response: httpx.Response, body: str) -> str:
-    from connector.cli.wire import text
-
     try:
         document = response.json()
     except ValueError:
         return body.strip() or f"status {response.status_code}"
     if isinstance(document, list) and document:
         document = document[0]
+    if not isinstance(document, dict):
+        return text(document) or f"status {response.status_code}"
     found = next((document[k] for k in ("reason", "detail", "message", "error") if document.get(k)), "")
     return text(found) or f"status {response.status_code}"
 
 
 def _starts_at(response: httpx.Response, offset: int) -> bool:
     return bool(response.headers.get("content-range", "").startswith(f"bytes {offset}-"))
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _drop(part: Path) -> None:
+    part.unlink(missing_ok=True)
 
 
 def _tag(part: Path) -> Path:

@@ -1,62 +1,57 @@
-"""A partner as a person names it: any of its addresses, with the id under which the trust file knows it."""
+"""A partner as a person names it: by an id, or by any of its addresses."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connector.config import Settings
 from connector.dsp.binding import VERSION, WELL_KNOWN
+from connector.dsp.messages import PROTOCOL
 from connector.errors import OperatorError, Unavailable
 from connector.odrl.model import Json
 
 if TYPE_CHECKING:
     import httpx
 
-    from connector.identity.trust import Partner
-
 
 @dataclass(frozen=True, slots=True)
 class Peer:
+    """A connector and its participant's id. `address` is the DSP base, version path included; "" where it is not known."""
+
     id: str
-    address: str  # the DSP base, version path included
+    address: str
+    name: str = ""
 
     @property
     def body(self) -> dict[str, Json]:
         """Return the fields that name this peer in a management request."""
-        return {"counterPartyId": self.id, "counterPartyAddress": self.address, "protocol": "dataspace-protocol-http:2025-1"}
+        return {"counterPartyId": self.id, "counterPartyAddress": self.address, "protocol": PROTOCOL}
 
 
-def find(named: str, id: str | None, own: Settings | None) -> Peer:
-    """Return the partner that `named` means: its id or name in the trust file, or one of its addresses.
+async def find(named: str, id: str | None, known: Collection[Peer]) -> Peer:
+    """Return the partner that `named` means: id or name of one of the `known`, or an address.
 
     Raises:
-        OperatorError: an address that the trust file does not know, and no `id` was given.
+        OperatorError: an address that none of them has, and no `id` was given.
+        Unavailable: nothing that could tell its DSP address answers there.
     """
-    known = _trusted(own)
     for partner in known:
-        if named in (partner.id, partner.name) and partner.dsp:
-            return Peer(partner.id, partner.dsp.rstrip("/"))
-    base = address(named)
+        if named in (partner.id, partner.name) and partner.address:
+            return partner
+    base = await address(named)
     if id is None:
-        id = next((partner.id for partner in known if partner.dsp and partner.dsp.rstrip("/") == base), None)
+        id = next((partner.id for partner in known if partner.address == base), None)
     if id is None:
         names = ", ".join(partner.id for partner in known) or "nobody"
         raise OperatorError(
-            f"whose address is {base}? Say it with --peer ID, or write it as dsp into the trust file (has: {names})"
+            f"whose address is {base}? Say it with --peer ID (in Python: id=...), or write it as dsp into the trust file "
+            f"(has: {names})"
         )
     return Peer(id, base)
 
 
-def _trusted(own: Settings | None) -> list[Partner]:
-    if own is None or own.identity.kind != "trust":
-        return []
-    from connector.identity.trust import read_trust
-
-    return list(read_trust(own.root / own.identity.trust_file).values())
-
-
-def address(url: str) -> str:
+async def address(url: str) -> str:
     """Return the DSP 2025-1 base of a connector, from any address of it.
 
     `https://host`, `https://host/dsp` and `https://host/dsp/2025-1` all do: the version document says the rest (DSP-012
@@ -76,10 +71,10 @@ def address(url: str) -> str:
     parts = httpx.URL(base)
     top = f"{parts.scheme}://{parts.netloc.decode()}"
     trouble = "has no version document"
-    with httpx.Client(timeout=10) as client:
+    async with httpx.AsyncClient(timeout=10) as client:
         for root in dict.fromkeys((base, top)):
             try:
-                response = client.get(root + WELL_KNOWN)
+                response = await client.get(root + WELL_KNOWN)
             except httpx.TransportError as error:
                 trouble = f"does not answer ({type(error).__name__})"
                 continue

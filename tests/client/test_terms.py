@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from connector.cli.terms import duties, terms
-from connector.cli.wire import plain, short
+from connector.client.terms import duties, terms
+from connector.client.wire import plain, short
 
 COMPACT = {
     "permission": [
