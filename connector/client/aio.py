@@ -255,7 +255,7 @@ class Transfer:
 
     async def edr(self) -> Edr:
         """Return where the data is pulled, with a token that is valid now."""
-        address = await self.api.get("edrs", self.id, "dataaddress")
+        address = await self.api.get("edrs", self.id, "dataaddress", auto_refresh="true")
         return Edr(text(address.get("endpoint")), text(address.get("authorization")))
 
     async def complete(self) -> None:

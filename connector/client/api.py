@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -47,8 +47,8 @@ class Api:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def get(self, *path: str) -> Any:
-        return await self._call("GET", path, None)
+    async def get(self, *path: str, **params: str) -> Any:
+        return await self._call("GET", path, None, params)
 
     async def post(self, *path: str, body: dict[str, Json] | None = None) -> Any:
         return await self._call("POST", path, {"@context": CONTEXT, **(body or {})})
@@ -78,13 +78,13 @@ class Api:
         seen(state)
         return state
 
-    async def raw(self, method: str, *path: str, body: Json = None) -> Any:
+    async def raw(self, method: str, *path: str, body: Json = None, params: Mapping[str, str] | None = None) -> Any:
         """Return an answer as it came, contexts and prefixes included."""
         import httpx
 
         url = f"{self._base}/v3/" + "/".join(quote(part, safe="") for part in path)
         try:
-            response = await self._http.request(method, url, json=body)
+            response = await self._http.request(method, url, json=body, params=params)
         except httpx.TransportError as error:
             raise NotRunning(
                 f"no connector answers at {self.url} ({type(error).__name__}). Start it with `connector serve DIR`, "
@@ -97,8 +97,8 @@ class Api:
         except ValueError as error:
             raise errors.Unavailable(f"what answers at {self._base} is no management API: its answer is not JSON") from error
 
-    async def _call(self, method: str, path: tuple[str, ...], body: Json) -> Any:
-        return plain(await self.raw(method, *path, body=body))
+    async def _call(self, method: str, path: tuple[str, ...], body: Json, params: Mapping[str, str] | None = None) -> Any:
+        return plain(await self.raw(method, *path, body=body, params=params))
 
 
 class NotRunning(errors.Unavailable):
