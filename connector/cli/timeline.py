@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from connector.client.wire import listed, objects, short, text
 from connector.odrl.model import Json
 
@@ -13,34 +15,38 @@ _HEAD = {
     "assetId": "dataset",
     "contractAgreementId": "agreement",
     "contractId": "agreement",
+    "traceId": "correlation",
+    "waitingFor": "waits for you",
     "errorDetail": "ended because",
 }
+_ANSWERS = {True: "answers", False: "does not answer", None: "was not tried yet"}
+_UNTOLD = ("@type", "at", "event", "message", "id")  # said elsewhere in the line, or to nobody's use
 
 
-def print_timeline(record: dict[str, Json], timeline: Json) -> None:
-    """Print a process and its timeline (a list of events, or an object that holds one beside what is pending)."""
+def print_timeline(record: dict[str, Json], timeline: dict[str, Json]) -> None:
+    """Print a process and its timeline, as the management API gives them."""
     print(text(record.get("@id")))
     for field, name in _HEAD.items():
         if words := text(record.get(field)):
             print(f"  {name:<14}{words}")
-    document = timeline if isinstance(timeline, dict) else {"events": timeline}
-    for event in objects(next((document[k] for k in ("events", "timeline", "messages") if k in document), [])):
-        print(f"  {_time(event)}  {_event(event)}")
-    for waiting in objects(document.get("pending")):
-        print(f"  waiting: {_event(waiting)}")
+    (peer,) = objects(timeline.get("peer"))
+    print(f"  {'the partner':<14}{_ANSWERS[peer.get('answers')]}")  # type: ignore[index]
+    if isinstance(deadline := record.get("deadline"), int):
+        print(
+            f"  {'ends itself':<14}{datetime.fromtimestamp(deadline / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC if nothing moves it"
+        )
+    for event in objects(timeline.get("events")):
+        print(f"  {text(event.get('at'))[11:23]}  {_words(text(event.get('event')), event)}")
+    for waiting in objects(timeline.get("pending")):
+        print(f"  on its way: {_words(text(waiting.get('message')), waiting)}")
 
 
-def _time(event: dict[str, Json]) -> str:
-    return text(event.get("at", event.get("time")))[11:23]
-
-
-def _event(event: dict[str, Json]) -> str:
-    """Return the words of an event: its name first, then every other field it has."""
-    name = text(event.get("event", event.get("kind", event.get("message"))))
+def _words(name: str, told: dict[str, Json]) -> str:
+    """Return the name, then everything else that is told."""
+    message = [text(told["message"])] if "event" in told and "message" in told else []
     others = [
         f"{key}={short(words) if words.startswith('http') else words}"
-        for key, value in event.items()
-        if key not in ("@type", "at", "time", "event", "kind", "seq", "subject", "correlationId") and listed(value)
-        if (words := text(value))
+        for key, value in told.items()
+        if key not in _UNTOLD and listed(value) and (words := text(value))
     ]
-    return "  ".join([f"{name:<28}", *others]).rstrip()
+    return "  ".join([f"{name:<24}", *message, *others]).rstrip()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.demo.hospitals import Hospital, founded, gbsg2
+from connector.demo.hospitals import Hospital, founded, free_ports, gbsg2
 from tests.cli.program import Ran, connector
 
 RESEARCH = "eu-ehds:HealthcareScientificResearch"
@@ -113,6 +113,23 @@ def test_an_address_that_nobody_vouches_for_asks_whose_it_is(pair: Pair, tmp_pat
     ran = connector("catalog", pair[1].settings.public.url, "--dir", pair[1].settings.root)
     assert ran.code == 2
     assert "--peer" in ran.err
+
+
+def test_show_tells_that_the_partner_does_not_answer_and_when_it_is_tried_again(pair: Pair) -> None:
+    aarhus = pair[1]
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}/dsp/2025-1"
+    offer = {"@type": "Offer", "@id": "urn:offer", "assigner": ODENSE, "target": "gbsg2", "permission": {"action": "use"}}
+    asked = {"protocol": "dataspace-protocol-http:2025-1", "counterPartyAddress": nobody, "counterPartyId": ODENSE}
+    policy = {"@context": "http://www.w3.org/ns/odrl.jsonld", **offer}
+    id = aarhus.api.post("contractnegotiations", body={**asked, "policy": policy})["@id"]
+    give_up = time.monotonic() + 10
+    while "does not answer" not in (shown := connector("negotiations", "show", id, "--dir", aarhus.settings.root)).out:
+        assert time.monotonic() < give_up, shown.out + shown.err
+    lines = {line.split()[0]: line for line in shown.out.splitlines()[1:]}
+    assert lines["correlation"].split()[1] == aarhus.api.get("contractnegotiations", id)["traceId"]
+    waiting = next(line for line in shown.out.splitlines() if "on its way: request" in line)
+    assert all(word in waiting for word in ("attempts=", "nextTry=", "lastError=", "cannot be reached"))
+    assert connector("negotiations", "terminate", id, "--dir", aarhus.settings.root).code == 0
 
 
 def test_doctor_is_content_with_a_running_pair(pair: Pair) -> None:
