@@ -64,6 +64,7 @@ GOOD: dict[str, tuple[str, Any]] = {
     "post-assets": ("", asset("new")),
     "put-assets": ("", asset("mine", name="other")),
     "post-assets-request": ("", SPEC),
+    "get-partners": ("", None),
     "get-assets-id": ("mine", None),
     "delete-assets-id": ("new", None),
     "post-policydefinitions": ("", policy("new")),
