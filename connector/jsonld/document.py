@@ -35,6 +35,7 @@ MAX_SLOW_CATALOG_NODES = 100_000
 MAX_CONTEXTS = 16  # `@context` entries and the names in them, in one document
 MAX_TERMS = 64  # terms that contexts given by value may define, and
 MAX_CONTEXT_BYTES = 16 * 1024  # their size: pyld keeps processed contexts, in which prefixes multiply their length
+MAX_TYPES = 16  # of one node: each may bring a context of its own, processed on top of the one before
 INLINE_BYTES = 64 * 1024  # a catalogue longer than this is read in the worker
 
 # What is a list in the protocol even when it has one member (compaction unwraps those: DSP-024).
@@ -214,6 +215,8 @@ def _refuse_what_could_harm(document: Json, max_nodes: int) -> None:
             continue
         if "@import" in value:
             raise Malformed("@import is not taken in messages; name the context in @context")
+        if any(isinstance(types := value.get(name), list) and len(types) > MAX_TYPES for name in ("@type", "type")):
+            raise TooLarge(f"a node may have {MAX_TYPES} types, not more")
         if "@context" in value:
             given = value["@context"] if isinstance(value["@context"], list) else [value["@context"]]
             used += max(1, len(given))
@@ -221,6 +224,8 @@ def _refuse_what_could_harm(document: Json, max_nodes: int) -> None:
                 if isinstance(context, str):
                     contexts.context(context)  # raises Malformed, naming it
             defined = [context for context in given if isinstance(context, dict)]
+            if any(inner == "@type" for _, inner in walk(defined)):
+                raise Malformed("a context may not give @type another name")
             terms += sum(map(len, defined))
             size += len(orjson.dumps(defined))
     if used > MAX_CONTEXTS or terms > MAX_TERMS or size > MAX_CONTEXT_BYTES:

@@ -24,6 +24,7 @@ from connector.services.offerings import Offerings
 
 PAGE = 1000  # datasets on one page when the caller does not say
 PAGES = 1000  # pages followed at a peer
+FILTER = 4096  # bytes of a filter: each of its parts is asked of every dataset, and it has to fit into the next page's URL
 BYTES = 64_000_000  # of a peer's catalog, all pages together; 10,000 datasets have 10 MB
 LINK = re.compile(r'<([^<>]*)>\s*;[^,<]*?rel\s*=\s*"?([a-zA-Z]+)"?')
 
@@ -128,6 +129,8 @@ def query_of(spec: Mapping[str, Json], limit: int = PAGE) -> Query:
     unknown = set(spec) - {"@type", "@id", "@context", "offset", "limit", "sortField", "sortOrder", "filterExpression"}
     if unknown:
         raise Malformed(f"filter.{sorted(unknown)[0]} is not a member of a QuerySpec")
+    if len(orjson.dumps(spec)) > FILTER:
+        raise Malformed(f"filter has more than {FILTER} bytes: ask for fewer things at once")
     expressions = spec.get("filterExpression") or []
     items = expressions if isinstance(expressions, list | tuple) else [expressions]
     sort = spec.get("sortField")

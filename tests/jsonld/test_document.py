@@ -246,6 +246,7 @@ def typed(levels: int) -> Document:
     return node
 
 
+ODRL = "http://www.w3.org/ns/odrl.jsonld"
 HOSTILE = {
     "many contexts": request(**{"@context": [DSP] * 10_000}),
     "many contexts inside": request(x=[{"@context": DSP, "a": {"@context": DSP}}] * 1000),
@@ -260,6 +261,11 @@ HOSTILE = {
     "ten megabytes": request(x="x" * 10_000_000),
     "ten megabytes of nodes": request(x=[{"a": {}}] * 1_000_000),
     "typed nodes inside typed nodes": request(**{"http://x/y": [typed(58)] * 60}),
+    "a type again and again": request(**{"@type": ["ContractRequestMessage"] * 7000}),  # pyld: a millisecond each
+    "a type again and again, by its alias": request(x={"@context": ODRL, "type": ["Offer"] * 7000}),
+    "a type again and again, by another name": request(
+        **{"@context": [DSP, {"t": "@type"}], "t": ["ContractRequestMessage"] * 7000}
+    ),
     "deep constraints": request(offer=offering({"action": "use", "constraint": [deep(40)]})),
     "reverse properties": request(**{"@reverse": {"x:y": [{"@id": f"x:{i}"} for i in range(5000)]}}),
 }

@@ -156,6 +156,18 @@ async def test_a_filter_we_do_not_understand_is_refused(me: Foreign, filter: lis
     assert (status, error["@type"]) == (400, "CatalogError")
 
 
+@pytest.mark.parametrize("operand", ["x" * 900_000, "%x" * 400_000, list(range(9_000))])
+async def test_a_filter_too_large_to_ask_of_every_dataset_is_refused(me: Foreign, operand: object) -> None:
+    """A mebibyte of it, asked of ten thousand datasets, would keep the connector busy for minutes."""
+    operator = "not in" if isinstance(operand, list) else "like"
+    spec = {"filterExpression": [{"operandLeft": "id", "operator": operator, "operandRight": operand}]}
+    document = {"@context": [DSP], "@type": "CatalogRequestMessage", "filter": [spec]}
+    async with asyncio.timeout(5):
+        status, error = await me.post("/catalog/request", document)
+    assert (status, error["@type"]) == (400, "CatalogError")
+    assert "4096 bytes" in error["reason"][0]
+
+
 async def test_an_unknown_dataset_is_a_catalog_error(me: Foreign) -> None:
     """DSP-033..035."""
     status, error = await me.get("/catalog/datasets/urn%3Anone%2Fat%20all")
