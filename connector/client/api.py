@@ -30,6 +30,7 @@ _BY_STATUS: dict[int, type[errors.ConnectorError]] = {
     503: errors.Unavailable,
     504: errors.Unavailable,
 }
+_BY_CAUSE = {error.code: error for error in (errors.NotFound, errors.Denied)}  # of a 502: it is the partner that says so
 
 
 class Api:
@@ -108,9 +109,12 @@ class NotRunning(errors.Unavailable):
 def _error(response: httpx.Response) -> errors.ConnectorError:
     kind = _BY_STATUS.get(response.status_code, errors.ConnectorError)
     try:
-        words = [text(item.get("message")) for item in objects(response.json())]
+        told = objects(response.json())
     except ValueError:
-        words = []
+        told = []
+    if response.status_code == 502:
+        kind = next((_BY_CAUSE[code] for one in told if (code := text(one.get("cause"))) in _BY_CAUSE), kind)
+    words = [text(item.get("message")) for item in told]
     message = "; ".join(filter(None, words)) or f"the connector answered {response.status_code}"
     if response.status_code == 401:
         message += ". Name the connector's folder with --dir, or its key in CONNECTOR_MANAGEMENT_API_KEY"

@@ -14,7 +14,7 @@ from connector.dsp import codec
 from connector.dsp.binding import join
 from connector.dsp.messages import CatalogRequest
 from connector.dsp.offering import Criterion
-from connector.errors import Malformed, NotFound, TooLarge, Unavailable
+from connector.errors import Denied, Malformed, NotFound, TooLarge, Unavailable
 from connector.identity.participant import Participant
 from connector.jsonld.document import normalise_catalog
 from connector.observe import current_correlation
@@ -74,6 +74,7 @@ class Catalogs:
         """Return a peer's catalog as it sent it, pages merged unless the query limits them.
 
         Raises:
+            Denied: the peer does not know us, or shows us nothing.
             Unavailable: the peer does not answer, or not with a catalog; the text says which.
         """
         message = CatalogRequest(id=self._ids(), filter=() if query is None else (query,))
@@ -98,7 +99,7 @@ class Catalogs:
         return catalog
 
     async def dataset(self, peer: str, address: str, dataset_id: str) -> dict[str, Json]:
-        """Return one dataset of a peer as it sent it. Raises Unavailable, NotFound."""
+        """Return one dataset of a peer as it sent it. Raises NotFound, and what `request` raises."""
         url = join(address, "/catalog/datasets/" + quote(dataset_id, safe=""))
         authorization = await self._identity.authorize(peer, None)
         answer = await self._peers.get(url, authorization, current_correlation())
@@ -107,6 +108,8 @@ class Catalogs:
         return await self._read(answer, peer, frozenset({"Dataset"}))
 
     async def _read(self, answer: Answer, peer: str, types: frozenset[str]) -> dict[str, Json]:
+        if answer.status in (401, 403):
+            raise Denied(f"{peer} answered {answer.status}{_reasons(answer.body)}")
         if answer.status != 200:
             raise Unavailable(f"{peer} answered {answer.status}{_reasons(answer.body)}")
         try:

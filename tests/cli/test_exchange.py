@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from hashlib import sha256
@@ -73,8 +74,21 @@ def test_the_wrong_purpose_is_refused_with_exit_code_3_and_leaves_no_file(pair: 
 
 def test_a_dataset_that_is_not_there_is_named_in_the_error(pair: Pair, tmp_path: Path) -> None:
     got = connector("fetch", ODENSE, "--dataset", "none", "--out", tmp_path / "x", "--dir", pair[1].settings.root, "--json")
-    assert got.code != 0
+    assert got.code == 1
     assert "no dataset none" in got.document["error"]["message"]
+
+
+def test_a_partner_that_does_not_know_us_is_exit_code_3(pair: Pair, tmp_path: Path) -> None:
+    """Aarhus at another id than the one that Odense trusts."""
+    root = tmp_path / "stranger"
+    ignored = shutil.ignore_patterns("*.sqlite*", "*.lock", "log")
+    shutil.copytree(pair[1].settings.root, root, ignore=ignored)
+    toml = (root / "connector.toml").read_text().replace("urn:connector:aarhus", "urn:connector:stranger")
+    (root / "connector.toml").write_text(toml)
+    public, private = map(str, free_ports(2))
+    ports = {"CONNECTOR_PUBLIC_PORT": public, "CONNECTOR_MANAGEMENT_PORT": private}
+    ran = connector("catalog", ODENSE, "--dir", root, **ports)
+    assert (ran.code, "401" in ran.err) == (3, True), ran.err
 
 
 def test_negotiate_stops_at_the_agreement_and_the_operator_can_retire_it(pair: Pair) -> None:

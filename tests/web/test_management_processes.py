@@ -469,6 +469,9 @@ async def test_whatever_goes_wrong_at_the_peer_is_a_bad_gateway_with_the_cause(
     status, errors = await api.call("POST", path, CATALOG_REQUEST | more)
     assert (status, errors[0]["type"]) == (502, "BadGateway")
     assert errors[0]["message"]
+    missing = answer is not None and answer.status == 404 and path == "/catalog/dataset/request"
+    refused = answer is not None and answer.status == 401
+    assert errors[0]["cause"] == ("not-found" if missing else "denied" if refused else "unavailable")
 
 
 async def test_a_catalog_request_that_lacks_something_names_it(api: Rig) -> None:

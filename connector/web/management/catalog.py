@@ -37,7 +37,7 @@ async def from_peer(asking: Awaitable[dict[str, Json]]) -> AsIs:
     try:
         return AsIs(await asking)
     except ConnectorError as error:
-        raise BadGateway(str(error)) from error
+        raise BadGateway(error) from error
 
 
 OPERATIONS = (

@@ -45,7 +45,7 @@ async def data_address(parts: Parts, call: Call) -> Node:
     try:
         return show(await parts.edrs.address(call.id, refresh=refresh))
     except Unavailable as error:
-        raise BadGateway(str(error)) from error
+        raise BadGateway(error) from error
 
 
 async def delete(parts: Parts, call: Call) -> None:

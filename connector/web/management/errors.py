@@ -31,7 +31,11 @@ class ValidationFailure(errors.Malformed):
 
 
 class BadGateway(errors.Unavailable):
-    """The peer failed, refused or did not answer."""
+    """The peer failed, refused or did not answer; the answer's `cause` is the code of the error that says which."""
+
+    def __init__(self, error: errors.ConnectorError) -> None:
+        super().__init__(str(error))
+        self.cause = error.code
 
 
 # the first row whose class fits, so subclasses come before their parents
@@ -64,6 +68,8 @@ def body_of(error: errors.ConnectorError) -> list[dict[str, Json]]:
         return [detail(v.message, kind, v.path, v.invalid_value) for v in error.violations]
     if isinstance(error, errors.InvalidFiles):
         return [detail(str(problem), kind) for problem in error.problems]
+    if isinstance(error, BadGateway):
+        return [detail(str(error), kind) | {"cause": error.cause}]
     return [detail(str(error), kind)]
 
 

@@ -80,7 +80,7 @@ STEPS = collapsed(OBJECT)
 SCHEMAS: Mapping[str, Schema] = {
     "ApiErrorDetail": body(
         "message type path invalidValue",
-        message=TEXT, type=TEXT, path={"type": ["string", "null"]}, invalidValue={},
+        message=TEXT, type=TEXT, path={"type": ["string", "null"]}, invalidValue={}, cause=TEXT,
     ),
     "IdResponse": body("@id @type createdAt", **OUTPUT),
     "Criterion": body(
