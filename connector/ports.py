@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import BinaryIO, Protocol, TypeVar
 
 from connector.dsp.criteria import Query as Query  # part of this interface
-from connector.dsp.messages import DataAddress, Kind, Message
+from connector.dsp.messages import PROTOCOL, DataAddress, Kind, Message
 from connector.dsp.negotiation import Negotiation
 from connector.dsp.offering import Agreement, Asset, ContractDefinition, Criterion, PolicyDefinition
 from connector.dsp.transfer import TransferProcess
@@ -35,8 +35,8 @@ class Envelope:
     """One outgoing message in the outbox.
 
     `url` is complete; `family` and `process_id` name the process it belongs to. `purpose` goes into the token that is made
-    at each attempt. `next_try` is when it is due; `attempts` counts the finished ones; `give_up_at` None means never (a
-    promise, see dsp.process). While somebody delivers it the row is
+    at each attempt; `protocol` is the version in whose words it goes out. `next_try` is when it is due; `attempts` counts
+    the finished ones; `give_up_at` None means never (a promise, see dsp.process). While somebody delivers it the row is
     leased: `Outbox.due` does not give it to anybody else.
     """
 
@@ -55,6 +55,7 @@ class Envelope:
     last_error: str | None = None
     last_status: int | None = None
     purpose: str | None = None
+    protocol: str = PROTOCOL
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import orjson
 from connector.dsp import messages as m
 from connector.dsp.messages import DSP_CONTEXT, Ack, CatalogRequest, DataAddress, EndpointProperty, Kind, Message
 from connector.dsp.process import Process
-from connector.dsp.versions import Auth, Version, read_version, select_version, write_version, write_versions
+from connector.dsp.versions import Auth, Version, read_version, select_version, write_versions
 from connector.errors import Malformed
 from connector.odrl import read as odrl
 from connector.odrl.model import Json, Policy, PolicyKind
@@ -26,7 +26,7 @@ from connector.odrl.model import Json, Policy, PolicyKind
 __all__ = [
     "Auth", "Version", "digest", "read_ack", "read_catalog_request", "read_data_address", "read_error", "read_message",
     "read_version", "select_version", "wire_types", "write_ack", "write_catalog", "write_catalog_request",
-    "write_data_address", "write_dataset", "write_error", "write_message", "write_version", "write_versions",
+    "write_data_address", "write_dataset", "write_error", "write_message", "write_versions",
 ]  # fmt: skip
 
 EDC_CONTEXT = "https://w3id.org/edc/dspace/v0.0.1"

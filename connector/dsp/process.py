@@ -32,7 +32,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Self, TypeVar
 
-from connector.dsp.messages import Kind, Role
+from connector.dsp.messages import PROTOCOL, Kind, Role
 from connector.errors import Conflict, IllegalTransition, Unavailable
 
 SEEN_AT_MOST = 64  # keys of received messages kept per process; a peer that needs more is not negotiating
@@ -93,6 +93,7 @@ class Process:
     deadline: datetime | None = None
     purpose: str | None = None
     claims: Mapping[str, str] | None = None  # the peer's, as of its first message
+    protocol: str = PROTOCOL  # the version it began with, and keeps (DSP-102)
 
     @property
     def consumer_pid(self) -> str | None:

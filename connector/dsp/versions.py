@@ -35,11 +35,6 @@ class Version:
     auth: Auth | None = None
 
 
-def write_version(path: str) -> bytes:
-    """Return the version response of a connector that serves this version at `path`, and no other."""
-    return write_versions((Version(VERSION, path),))
-
-
 def write_versions(versions: Iterable[Version]) -> bytes:
     """Return the version response: plain JSON without a context (DSP-014)."""
     return orjson.dumps({"protocolVersions": [_write(version) for version in versions]})

@@ -18,12 +18,15 @@ from connector.errors import Malformed
 
 DSP = "https://w3id.org/dspace/2025/1/context.jsonld"
 ODRL_PROFILE = "https://w3id.org/dspace/2025/1/odrl-profile.jsonld"
+DSP_2024 = "https://w3id.org/dspace/2024/1/context.json"
 EDC_DSP = "https://w3id.org/edc/dspace/v0.0.1"
 EDC_MANAGEMENT = "https://w3id.org/edc/connector/management/v2"
 ODRL = "http://www.w3.org/ns/odrl.jsonld"
 
 Context = dict[str, Any]
 PLAIN = "#plain"
+NAMESPACE = "https://w3id.org/dspace/2025/1/"  # of the newest version
+MARK = "urn:unmapped:"  # in front of what has no meaning under the contexts of a document
 
 
 def known() -> frozenset[str]:

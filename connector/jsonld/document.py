@@ -19,13 +19,13 @@ from typing import Any, TypeVar
 import orjson
 
 from connector.errors import Malformed, TooLarge
-from connector.jsonld import contexts, shapes
+from connector.jsonld import contexts, older, shapes
 from connector.jsonld.parse import parse, walk
 from connector.odrl.model import Json
 
 T = TypeVar("T")
 
-MARK = "urn:unmapped:"
+MARK = contexts.MARK
 BARE = {"@vocab": MARK, "@base": None}
 MAX_SLOW_BYTES = 256 * 1024
 MAX_SLOW_NODES = 8_000
@@ -48,8 +48,8 @@ LISTS = frozenset(
 _worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jsonld")
 
 
-async def normalise(body: bytes, types: frozenset[str]) -> dict[str, Json]:
-    """Return the message in `body` in its canonical compact form.
+async def normalise(body: bytes, types: frozenset[str], namespace: str = contexts.NAMESPACE) -> dict[str, Json]:
+    """Return the message in `body`, written in `namespace`, in the newest version's canonical compact form.
 
     Raises:
         Malformed: it is no message of one of `types`; the text names the field.
@@ -57,14 +57,17 @@ async def normalise(body: bytes, types: frozenset[str]) -> dict[str, Json]:
     """
     document = parse(body)
     name = document.get("@type")
-    if isinstance(name, str) and name in types and shapes.passes_gate(name, document):
+    newest = namespace == contexts.NAMESPACE
+    if newest and isinstance(name, str) and name in types and shapes.passes_gate(name, document):
         return document
     if len(body) > MAX_SLOW_BYTES:
         raise TooLarge(f"a message that is not in the canonical compact form must be below {MAX_SLOW_BYTES} bytes")
-    return await in_worker(_normalise_slowly, document, types)
+    return await in_worker(_normalise_slowly, document, types, namespace)
 
 
-async def normalise_catalog(body: bytes, types: frozenset[str] = frozenset({"Catalog"})) -> dict[str, Json]:
+async def normalise_catalog(
+    body: bytes, types: frozenset[str] = frozenset({"Catalog"}), namespace: str = contexts.NAMESPACE
+) -> dict[str, Json]:
     """Return a peer's catalog (or dataset) with every list a list and all its properties kept.
 
     Compact documents under contexts we know are read as plain JSON (DSP-002), others by pyld.
@@ -75,10 +78,10 @@ async def normalise_catalog(body: bytes, types: frozenset[str] = frozenset({"Cat
     """
     if len(body) <= INLINE_BYTES:
         document = parse(body, max_nodes=MAX_CATALOG_NODES)
-        if _is_plain_answer(document, types):
+        if namespace == contexts.NAMESPACE and _is_plain_answer(document, types):
             return _plain_answer(document)
-        return await in_worker(_catalog_slowly, document, types)
-    return await in_worker(_catalog_from_bytes, body, types)
+        return await in_worker(_catalog_slowly, document, types, namespace)
+    return await in_worker(_catalog_from_bytes, body, types, namespace)
 
 
 async def in_worker(work: Callable[..., T], *arguments: object) -> T:
@@ -110,10 +113,12 @@ def compact(expanded: list[dict[str, Any]], names: list[str]) -> dict[str, Json]
     return {**_tidy({name: value for name, value in document.items() if name != "@context"}), "@context": names}
 
 
-def _normalise_slowly(document: dict[str, Json], types: frozenset[str]) -> dict[str, Json]:
+def _normalise_slowly(
+    document: dict[str, Json], types: frozenset[str], namespace: str = contexts.NAMESPACE
+) -> dict[str, Json]:
     names = [contexts.DSP, contexts.EDC_DSP] if _uses_edc(document, types) else [contexts.DSP]
-    node = _one_node(expand(document))
-    name = _choose_type(node, document, types)
+    node = _one_node(_expanded(document, namespace))
+    name = _choose_type(node, document, types, namespace)
     # DSP-006: what has no mapping is no fault and says nothing; inside policies it stays, for it may forbid something
     message = compact([{term: value for term, value in node.items() if not term.startswith(MARK)}], names)
     message["@type"] = name
@@ -125,7 +130,7 @@ def _normalise_slowly(document: dict[str, Json], types: frozenset[str]) -> dict[
     try:
         shapes.check(name, message)
     except Malformed:
-        if document.get("@type") == name:
+        if document.get("@type") == name and namespace == contexts.NAMESPACE:
             shapes.check(name, document)  # the sender's own words are the better explanation
         raise
     return message
@@ -136,13 +141,18 @@ def _uses_edc(document: dict[str, Json], types: frozenset[str]) -> bool:
     return "CatalogRequestMessage" in types or (isinstance(named, list) and contexts.EDC_DSP in named)
 
 
+def _expanded(document: dict[str, Json], namespace: str, max_nodes: int = MAX_SLOW_NODES) -> list[dict[str, Any]]:
+    expanded = expand(document, max_nodes=max_nodes)
+    return expanded if namespace == contexts.NAMESPACE else older.renewed(expanded, namespace)
+
+
 def _one_node(expanded: list[dict[str, Any]]) -> dict[str, Any]:
     if len(expanded) != 1 or "@graph" in expanded[0]:
         raise Malformed("the body must be one message, not none and not a graph of several")
     return expanded[0]
 
 
-def _choose_type(node: dict[str, Any], document: dict[str, Json], types: frozenset[str]) -> str:
+def _choose_type(node: dict[str, Any], document: dict[str, Json], types: frozenset[str], namespace: str) -> str:
     iris = {contexts.type_iri(name): name for name in types}
     given: list[str] = node.get("@type", [])
     for iri in given:
@@ -153,6 +163,8 @@ def _choose_type(node: dict[str, Any], document: dict[str, Json], types: frozens
     if not given:
         raise Malformed("@type is missing")
     found = given[0][:200]
+    if namespace != contexts.NAMESPACE:
+        raise Malformed(f"@type must be {' or '.join(sorted(types))} of {namespace}, not {found.removeprefix(MARK)}")
     if found.startswith(MARK) and found.removeprefix(MARK) in types:
         raise Malformed(f"@type {found.removeprefix(MARK)} has no meaning under this @context; add {contexts.DSP}")
     raise Malformed(f"@type must be {' or '.join(sorted(types))}, not {found.removeprefix(MARK)}")
@@ -161,13 +173,13 @@ def _choose_type(node: dict[str, Any], document: dict[str, Json], types: frozens
 # --- catalogues of peers --------------------------------------------------------------------------------------------
 
 
-def _catalog_from_bytes(body: bytes, types: frozenset[str]) -> dict[str, Json]:
+def _catalog_from_bytes(body: bytes, types: frozenset[str], namespace: str) -> dict[str, Json]:
     document = parse(body, max_nodes=MAX_CATALOG_NODES)
-    if _is_plain_answer(document, types):
+    if namespace == contexts.NAMESPACE and _is_plain_answer(document, types):
         return _plain_answer(document)
     if len(body) > MAX_SLOW_CATALOG_BYTES:
         raise TooLarge(f"a catalog that is not in compact form must be below {MAX_SLOW_CATALOG_BYTES} bytes")
-    return _catalog_slowly(document, types)
+    return _catalog_slowly(document, types, namespace)
 
 
 def _is_plain_answer(document: dict[str, Json], types: frozenset[str]) -> bool:
@@ -191,9 +203,11 @@ def _plain_answer(document: dict[str, Json]) -> dict[str, Json]:
     return tidied
 
 
-def _catalog_slowly(document: dict[str, Json], types: frozenset[str]) -> dict[str, Json]:
-    node = _one_node(expand(document, max_nodes=MAX_SLOW_CATALOG_NODES))
-    name = _choose_type(node, document, types)
+def _catalog_slowly(
+    document: dict[str, Json], types: frozenset[str], namespace: str = contexts.NAMESPACE
+) -> dict[str, Json]:
+    node = _one_node(_expanded(document, namespace, MAX_SLOW_CATALOG_NODES))
+    name = _choose_type(node, document, types, namespace)
     catalog = compact([node], [contexts.DSP, contexts.EDC_DSP])
     catalog["@type"] = name
     shapes.check(f"answer-{name}", catalog)

@@ -10,9 +10,10 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import orjson
 
-from connector.dsp import codec
+from connector.dsp import codec, dialects
 from connector.dsp.binding import join
-from connector.dsp.messages import CatalogRequest
+from connector.dsp.dialects import NEWEST, Dialect
+from connector.dsp.messages import PROTOCOL, CatalogRequest
 from connector.dsp.offering import Criterion
 from connector.errors import Denied, Malformed, NotFound, TooLarge, Unavailable
 from connector.identity.participant import Participant
@@ -45,7 +46,9 @@ class Catalogs:
 
     # --- ours ---------------------------------------------------------------------------------------------------------
 
-    def answer(self, caller: Participant, request: CatalogRequest, token: str | None = None) -> Page:
+    def answer(
+        self, caller: Participant, request: CatalogRequest, token: str | None = None, dialect: Dialect = NEWEST
+    ) -> Page:
         """Return one page for `caller`. Raises Malformed for a filter we do not understand (DSP-031)."""
         query = read_token(token) if token else read_query(request.filter)
         page = self._offerings.current.page(caller, self._clock(), query)
@@ -56,21 +59,24 @@ class Catalogs:
         )
         before = max(0, query.offset - limit)
         return Page(
-            body,
+            self._said(body, dialect),
             write_token(replace(query, offset=query.offset + limit)) if page.more else None,
             write_token(replace(query, offset=before)) if query.offset else None,
         )
 
-    def dataset_for(self, caller: Participant, dataset_id: str) -> bytes:
+    def dataset_for(self, caller: Participant, dataset_id: str, dialect: Dialect = NEWEST) -> bytes:
         """Return one dataset as JSON. Raises NotFound, also when the caller may not see it."""
         entry = self._offerings.current.dataset(caller, self._clock(), dataset_id)
         if entry is None:
             raise NotFound(f"no dataset {dataset_id}")
-        return codec.write_dataset(entry)
+        return self._said(codec.write_dataset(entry), dialect)
+
+    def _said(self, body: bytes, dialect: Dialect) -> bytes:
+        return dialect.write(body, address=self._endpoint_url, provider=self._offerings.participant)
 
     # --- other connectors' --------------------------------------------------------------------------------------------
 
-    async def request(self, peer: str, address: str, query: Json | None = None) -> dict[str, Json]:
+    async def request(self, peer: str, address: str, query: Json | None = None, protocol: str = PROTOCOL) -> dict[str, Json]:
         """Return a peer's catalog as it sent it, pages merged unless the query limits them.
 
         Raises:
@@ -78,7 +84,8 @@ class Catalogs:
             Unavailable: the peer does not answer, or not with a catalog; the text says which.
         """
         message = CatalogRequest(id=self._ids(), filter=() if query is None else (query,))
-        body = codec.write_catalog_request(message)
+        dialect = dialects.of(protocol)
+        body = dialect.write(codec.write_catalog_request(message))
         authorization = await self._identity.authorize(peer, None)
         url: str | None = join(address, "/catalog/request")
         first = url
@@ -89,7 +96,7 @@ class Catalogs:
                 break
             answer = await self._peers.post(url, body, authorization, current_correlation(), at_most=left)
             left -= len(answer.body)
-            page = await self._read(answer, peer, frozenset({"Catalog"}))
+            page = await self._read(answer, peer, frozenset({"Catalog"}), dialect)
             catalog = page if catalog is None else _merge(catalog, page)
             limited = isinstance(query, Mapping) and query.get("limit") is not None
             url = None if limited else _following(answer, url, str(first))
@@ -98,22 +105,22 @@ class Catalogs:
             raise Unavailable(f"{peer} sent no catalog")
         return catalog
 
-    async def dataset(self, peer: str, address: str, dataset_id: str) -> dict[str, Json]:
+    async def dataset(self, peer: str, address: str, dataset_id: str, protocol: str = PROTOCOL) -> dict[str, Json]:
         """Return one dataset of a peer as it sent it. Raises NotFound, and what `request` raises."""
         url = join(address, "/catalog/datasets/" + quote(dataset_id, safe=""))
         authorization = await self._identity.authorize(peer, None)
         answer = await self._peers.get(url, authorization, current_correlation())
         if answer.status == 404:
             raise NotFound(f"{peer} has no dataset {dataset_id}, or not for us")
-        return await self._read(answer, peer, frozenset({"Dataset"}))
+        return await self._read(answer, peer, frozenset({"Dataset"}), dialects.of(protocol))
 
-    async def _read(self, answer: Answer, peer: str, types: frozenset[str]) -> dict[str, Json]:
+    async def _read(self, answer: Answer, peer: str, types: frozenset[str], dialect: Dialect) -> dict[str, Json]:
         if answer.status in (401, 403):
             raise Denied(f"{peer} answered {answer.status}{_reasons(answer.body)}")
         if answer.status != 200:
             raise Unavailable(f"{peer} answered {answer.status}{_reasons(answer.body)}")
         try:
-            return await normalise_catalog(answer.body, types)
+            return await normalise_catalog(answer.body, types, dialect.namespace)
         except (Malformed, TooLarge) as error:
             raise Unavailable(f"{peer} answered what is not a {' or '.join(types)}: {error}") from error
 

@@ -160,11 +160,10 @@ class Delivery:
     async def _attempt(self, envelope: Envelope) -> Outcome | Envelope:
         """Send once; return what became of it, or the envelope with its next try."""
         try:
-            message = await self._settlers[envelope.family].prepare(envelope)
+            settler = self._settlers[envelope.family]
+            body = settler.write(envelope, await settler.prepare(envelope))
             authorization = await self._identity.authorize(envelope.peer, envelope.purpose)
-            answer = await self._peers.post(
-                envelope.url, codec.write_message(message), authorization, envelope.correlation_id
-            )
+            answer = await self._peers.post(envelope.url, body, authorization, envelope.correlation_id)
         except PeerError as error:  # not an address or a peer that we may talk to
             return self._again(envelope, None, str(error)) if _promised(envelope) else Refused(None, str(error))
         except Unavailable as error:

@@ -14,9 +14,10 @@ from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 from connector.config import Settings
+from connector.dsp import codec, dialects
 from connector.dsp import process as rules
 from connector.dsp.binding import join, path
-from connector.dsp.messages import Ack, Message, Role
+from connector.dsp.messages import Ack, Kind, Message, Role
 from connector.dsp.process import PROMISES, TERMINATIONS, Cause, CauseCode, Process
 from connector.errors import ConnectorError, IllegalTransition, Malformed, NotFound
 from connector.identity.participant import Participant
@@ -93,6 +94,7 @@ class Exchange(Generic[P]):
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
 
+    _callback: str  # our address in the newest version
     # --- what a subclass says ---------------------------------------------------------------------------------------
 
     def table(self, tx: Transaction) -> Processes[P]:
@@ -145,6 +147,16 @@ class Exchange(Generic[P]):
         """Move the process by a received message; the same object when it was a repetition.
 
         A refusal is committed with the process and raised after it (`Unit.refusal`); the process is unmoved then.
+    def kept(self, process: P, protocol: str) -> P:
+        """Return the process, which keeps the version that it began with (DSP-102). Raises IllegalTransition."""
+        if process.protocol != protocol:
+            raise IllegalTransition(f"this began in {process.protocol}: go on at that version's address")
+        return process
+
+    def listening(self, protocol: str) -> str:
+        """Return our own address for a process in this version."""
+        return dialects.of(protocol).address(self._callback)
+
         """
         digest = message.id or hashlib.sha256(repr(message).encode()).hexdigest()[:32]
         # Without an @id only a repetition of what led to the present state can be told apart (DSP-053).
@@ -210,6 +222,7 @@ class Exchange(Generic[P]):
         unit.tx.outbox.add(envelope, unit.now + delivering.timeout * 2)
         unit.send.append(envelope)
         unit.audit(f"{self.family}.queued", process, message=message.kind)
+            protocol=process.protocol,
 
     def end(self, unit: Unit, process: P, cause: Cause) -> P:
         """Terminate and tell the peer. Raises IllegalTransition, Conflict."""
@@ -245,6 +258,12 @@ class Exchange(Generic[P]):
         """Record what became of an envelope, and do what follows from it."""
 
         def work(unit: Unit) -> None:
+    def write(self, envelope: Envelope, message: Message) -> bytes:
+        """Return the message in the words of the version that its process began with (DSP-102)."""
+        provider = envelope.peer if envelope.kind is Kind.REQUEST else self.desk.settings.participant
+        dialect = dialects.of(envelope.protocol)
+        return dialect.write(codec.write_message(message), address=self._callback, provider=provider)
+
             queued = unit.tx.outbox.get(envelope.id) is not None
             unit.tx.outbox.remove(envelope.id)
             process = self.table(unit.tx).get(envelope.process_id)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from connector.dsp import dialects
 from connector.dsp import process as rules
 from connector.dsp.binding import SENDERS, Endpoint
 from connector.dsp.messages import (
+    PROTOCOL,
     ContractAccepted,
     ContractAgreement,
     ContractFinalized,
@@ -47,31 +49,32 @@ class Negotiations(Exchange[Negotiation]):
 
     async def request(
         self, peer: str, address: str, offer: Policy, *, purpose: str | None = None, callbacks: tuple[Json, ...] = (),
-        correlation_id: str | None = None,
+        correlation_id: str | None = None, protocol: str = PROTOCOL,
     ) -> Negotiation:  # fmt: skip
         """Begin as consumer with the terms of `offer` (its `uid` and `target` are the provider's)."""
-        begun = self._new(Role.CONSUMER, peer, address, offer, purpose, callbacks, correlation_id)
+        begun = self._new(Role.CONSUMER, peer, address, offer, purpose, callbacks, correlation_id, protocol)
         return await self._begin(begun, lambda n: self._request_message(n, n.offer))
 
     async def offer(
-        self, peer: str, address: str, offer: Policy, *, callbacks: tuple[Json, ...] = (), correlation_id: str | None = None
-    ) -> Negotiation:
+        self, peer: str, address: str, offer: Policy, *, callbacks: tuple[Json, ...] = (),
+        correlation_id: str | None = None, protocol: str = PROTOCOL,
+    ) -> Negotiation:  # fmt: skip
         """Begin as provider with an offer of ours. Raises NotFound when it is not on offer."""
         if self._offerings.current.offer(offer.uid, offer.target or "") is None:
             raise NotFound(f"offer {offer.uid} for {offer.target} is not one of ours")
-        begun = self._new(Role.PROVIDER, peer, address, offer, None, callbacks, correlation_id)
+        begun = self._new(Role.PROVIDER, peer, address, offer, None, callbacks, correlation_id, protocol)
         return await self._begin(begun, lambda n: self._offer_message(n, n.offer))
 
     def _new(
         self, role: Role, peer: str, address: str, offer: Policy, purpose: str | None, callbacks: tuple[Json, ...],
-        correlation_id: str | None,
+        correlation_id: str | None, protocol: str,
     ) -> Negotiation:  # fmt: skip
         if not offer.target:
             raise Malformed("the offer needs a target: the dataset's id")
         now = self.desk.clock()
         return Negotiation(
             id=self.desk.ids(), role=role, peer=peer, peer_address=callback(address), offer=offer, offered_by=role,
-            dataset_id=offer.target, purpose=purpose, callbacks=callbacks,
+            dataset_id=offer.target, purpose=purpose, callbacks=callbacks, protocol=dialects.of(protocol).protocol,
             correlation_id=correlation_id or correlation(), created_at=now, updated_at=now,
             deadline=now + self.desk.settings.deciding.deadline,
         )  # fmt: skip
@@ -87,8 +90,9 @@ class Negotiations(Exchange[Negotiation]):
     # --- receiving ----------------------------------------------------------------------------------------------------
 
     async def receive(
-        self, caller: Participant, endpoint: Endpoint, pid: str | None, message: NegotiationMessage
-    ) -> Negotiation:
+        self, caller: Participant, endpoint: Endpoint, pid: str | None, message: NegotiationMessage,
+        protocol: str = PROTOCOL,
+    ) -> Negotiation:  # fmt: skip
         """Take one message from an authenticated peer and return what to acknowledge.
 
         Raises:
@@ -98,7 +102,7 @@ class Negotiations(Exchange[Negotiation]):
 
         def work(unit: Unit) -> Negotiation:
             before = None if endpoint.creates or pid is None else self.owned(unit, caller, pid, message)
-            process = before or self._created(unit, caller, message)
+            process = self.kept(before or self._created(unit, caller, message, protocol), protocol)
             sender = process.role.other
             if SENDERS.get(message.kind, sender) is not sender:
                 raise IllegalTransition(f"{message.kind} is not for the {sender} to send")
@@ -115,7 +119,7 @@ class Negotiations(Exchange[Negotiation]):
 
         return await self.desk.run(work)
 
-    def _created(self, unit: Unit, caller: Participant, message: NegotiationMessage) -> Negotiation:
+    def _created(self, unit: Unit, caller: Participant, message: NegotiationMessage, protocol: str) -> Negotiation:
         """Return a negotiation that the peer begins, or the one it began with the same pid."""
         if isinstance(message, ContractRequest):
             role, theirs = Role.PROVIDER, message.consumer_pid
@@ -136,7 +140,7 @@ class Negotiations(Exchange[Negotiation]):
             id=self.desk.ids(), role=role, peer=caller.id, peer_pid=theirs, peer_address=callback(message.callback_address),
             offer=replace(message.offer, target=target), offered_by=role.other, dataset_id=target,
             purpose=caller.claims.get("purpose"), claims=dict(caller.claims), correlation_id=correlation(),
-            created_at=unit.now, updated_at=unit.now,
+            created_at=unit.now, updated_at=unit.now, protocol=protocol,
         )  # fmt: skip
 
     def _repeated(self, process: Negotiation, message: NegotiationMessage) -> Negotiation:
@@ -256,14 +260,14 @@ class Negotiations(Exchange[Negotiation]):
         known = n.peer_pid is not None
         return ContractRequest(
             id=self.desk.ids(), consumer_pid=n.id, provider_pid=n.peer_pid, offer=offer,
-            callback_address=None if known else self._callback,
+            callback_address=None if known else self.listening(n.protocol),
         )  # fmt: skip
 
     def _offer_message(self, n: Negotiation, offer: Policy) -> ContractOffer:
         known = n.peer_pid is not None
         return ContractOffer(
             id=self.desk.ids(), provider_pid=n.id, consumer_pid=n.peer_pid, offer=offer,
-            callback_address=None if known else self._callback,
+            callback_address=None if known else self.listening(n.protocol),
         )  # fmt: skip
 
     def termination(self, process: Negotiation, cause: Cause) -> ContractTermination:

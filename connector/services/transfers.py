@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from connector.dsp import dialects
 from connector.dsp.binding import SENDERS, Endpoint
 from connector.dsp.messages import (
+    PROTOCOL,
     Kind,
     Message,
     Role,
@@ -51,9 +53,9 @@ class Transfers(Exchange[TransferProcess]):
 
     async def request(
         self, agreement_id: str, format: str = PULL, address: str | None = None, *, callbacks: tuple[Json, ...] = (),
-        correlation_id: str | None = None,
+        correlation_id: str | None = None, protocol: str | None = None,
     ) -> TransferProcess:  # fmt: skip
-        """Begin as consumer under an agreement in force; `address` None: where it was negotiated.
+        """Begin as consumer under an agreement in force; `address` and `protocol` None: as it was negotiated.
 
         Raises:
             NotFound: no such agreement.
@@ -71,15 +73,20 @@ class Transfers(Exchange[TransferProcess]):
             where = address or (negotiation.peer_address if negotiation else None)
             if where is None:
                 raise Malformed("counterPartyAddress is missing and the agreement's negotiation is gone")
+            negotiated = negotiation.protocol if negotiation else PROTOCOL
+            spoken = dialects.of(protocol or negotiated).protocol
+            if address is None and spoken != negotiated:
+                raise Malformed(f"counterPartyAddress is missing: it was negotiated in {negotiated}, not in {spoken}")
             begun = TransferProcess(
                 id=self.desk.ids(), role=Role.CONSUMER, peer=agreement.provider, peer_address=callback(where),
                 agreement_id=agreement.id, dataset_id=agreement.dataset_id, format=format, callbacks=callbacks,
+                protocol=spoken,
                 purpose=agreement.purpose, correlation_id=correlation_id or correlation(), created_at=unit.now,
                 updated_at=unit.now, deadline=unit.now + self.desk.settings.deciding.deadline,
             )  # fmt: skip
             message = TransferRequest(
                 id=self.desk.ids(), consumer_pid=begun.id, agreement_id=agreement.id, format=format,
-                callback_address=self._callback,
+                callback_address=self.listening(spoken),
             )  # fmt: skip
             committed = self.commit(unit, begun, message)
             unit.tx.transfers.put(committed)
@@ -90,7 +97,7 @@ class Transfers(Exchange[TransferProcess]):
     # --- receiving ----------------------------------------------------------------------------------------------------
 
     async def receive(
-        self, caller: Participant, endpoint: Endpoint, pid: str | None, message: TransferMessage
+        self, caller: Participant, endpoint: Endpoint, pid: str | None, message: TransferMessage, protocol: str = PROTOCOL
     ) -> TransferProcess:
         """Take one message from an authenticated peer and return what to acknowledge.
 
@@ -101,7 +108,7 @@ class Transfers(Exchange[TransferProcess]):
 
         def work(unit: Unit) -> TransferProcess:
             before = None if pid is None else self.owned(unit, caller, pid, message)
-            process = before or self._created(unit, caller, message)
+            process = self.kept(before or self._created(unit, caller, message, protocol), protocol)
             sender = process.role.other
             if SENDERS.get(message.kind, sender) is not sender:
                 raise IllegalTransition(f"{message.kind} is not for the {sender} to send")
@@ -117,7 +124,7 @@ class Transfers(Exchange[TransferProcess]):
 
         return await self.desk.run(work)
 
-    def _created(self, unit: Unit, caller: Participant, message: TransferMessage) -> TransferProcess:
+    def _created(self, unit: Unit, caller: Participant, message: TransferMessage, protocol: str) -> TransferProcess:
         if not isinstance(message, TransferRequest):
             raise IllegalTransition(f"{message.kind} cannot begin a transfer process")
         if (known := unit.tx.transfers.by_peer_pid(caller.id, message.consumer_pid)) is not None:
@@ -131,7 +138,7 @@ class Transfers(Exchange[TransferProcess]):
         if message.format not in FORMATS:
             raise Malformed(f"format {message.format} is not offered for this dataset: use {', '.join(sorted(FORMATS))}")
         return TransferProcess(
-            id=self.desk.ids(), role=Role.PROVIDER, peer=caller.id, peer_pid=message.consumer_pid,
+            id=self.desk.ids(), role=Role.PROVIDER, peer=caller.id, peer_pid=message.consumer_pid, protocol=protocol,
             peer_address=callback(message.callback_address), agreement_id=agreement.id, dataset_id=agreement.dataset_id,
             format=message.format, claims=dict(caller.claims), correlation_id=correlation(), created_at=unit.now,
             updated_at=unit.now,

@@ -13,7 +13,7 @@ from connector.store.records import MESSAGES, decoder, encode, from_micros, mome
 
 ENVELOPE = (
     "id, family, process_id, kind, peer, url, message, correlation_id, created_at, next_try, give_up_at, attempts, "
-    "last_error, last_status, purpose"
+    "last_error, last_status, purpose, protocol"
 )
 HEAD = "NOT EXISTS (SELECT 1 FROM outbox AS older WHERE older.process_id = outbox.process_id AND older.seq < outbox.seq)"
 
@@ -30,7 +30,7 @@ class OutboxTable:
         give_up_at = None if e.give_up_at is None else to_micros(e.give_up_at)
         times = (to_micros(e.created_at), to_micros(e.next_try), give_up_at)
         head = (e.id, e.family, e.process_id, e.kind, e.peer, e.url, encode(e.message), e.correlation_id)
-        tail = (e.attempts, e.last_error, e.last_status, e.purpose, to_micros(lease or e.next_try))
+        tail = (e.attempts, e.last_error, e.last_status, e.purpose, e.protocol, to_micros(lease or e.next_try))
         values = (*head, *times, *tail)
         self._db.run(f"INSERT INTO outbox ({ENVELOPE}, wake_at) VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
 

@@ -142,7 +142,7 @@ def test_the_errors_of_edc_are_read_although_they_have_no_pids() -> None:
 
 def test_our_version_metadata_is_plain_json() -> None:
     """DSP-013, DSP-014, DSP-015."""
-    document = orjson.loads(codec.write_version("/dsp/2025-1"))
+    document = orjson.loads(codec.write_versions([Version("2025-1", "/dsp/2025-1")]))
     assert document == {"protocolVersions": [{"version": "2025-1", "path": "/dsp/2025-1", "binding": "HTTPS"}]}
     assert shapes.passes_gate("VersionResponse", document)
 

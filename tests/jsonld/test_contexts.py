@@ -14,6 +14,7 @@ from tests.dsp.samples import SHARED
 PUBLISHED = {
     contexts.DSP: "dspace-2025-1.jsonld",
     contexts.ODRL_PROFILE: "dspace-2025-1-odrl-profile.jsonld",
+    contexts.DSP_2024: "dspace-2024-1.json",
     contexts.EDC_DSP: "dspace-edc-context-v1.jsonld",
     contexts.EDC_MANAGEMENT: "edc-management-context-v2.jsonld",
     contexts.ODRL: "odrl.jsonld",
