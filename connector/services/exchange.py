@@ -90,11 +90,11 @@ class Exchange(Generic[P]):
     """The common half of a service; subclasses say what a message means in their family."""
 
     family: str
+    _callback: str  # our address in the newest version
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
 
-    _callback: str  # our address in the newest version
     # --- what a subclass says ---------------------------------------------------------------------------------------
 
     def table(self, tx: Transaction) -> Processes[P]:
@@ -143,10 +143,6 @@ class Exchange(Generic[P]):
             process = replace(process, peer_pid=theirs)  # the message overtook the acknowledgement that carries the pid
         return process
 
-    def take(self, unit: Unit, process: P, message: Message) -> P:
-        """Move the process by a received message; the same object when it was a repetition.
-
-        A refusal is committed with the process and raised after it (`Unit.refusal`); the process is unmoved then.
     def kept(self, process: P, protocol: str) -> P:
         """Return the process, which keeps the version that it began with (DSP-102). Raises IllegalTransition."""
         if process.protocol != protocol:
@@ -157,6 +153,10 @@ class Exchange(Generic[P]):
         """Return our own address for a process in this version."""
         return dialects.of(protocol).address(self._callback)
 
+    def take(self, unit: Unit, process: P, message: Message) -> P:
+        """Move the process by a received message; the same object when it was a repetition.
+
+        A refusal is committed with the process and raised after it (`Unit.refusal`); the process is unmoved then.
         """
         digest = message.id or hashlib.sha256(repr(message).encode()).hexdigest()[:32]
         # Without an @id only a repetition of what led to the present state can be told apart (DSP-053).
@@ -218,11 +218,11 @@ class Exchange(Generic[P]):
             next_try=unit.now,
             give_up_at=None if message.kind in PROMISES else unit.now + delivering.give_up,
             purpose=process.purpose,
+            protocol=process.protocol,
         )
         unit.tx.outbox.add(envelope, unit.now + delivering.timeout * 2)
         unit.send.append(envelope)
         unit.audit(f"{self.family}.queued", process, message=message.kind)
-            protocol=process.protocol,
 
     def end(self, unit: Unit, process: P, cause: Cause) -> P:
         """Terminate and tell the peer. Raises IllegalTransition, Conflict."""
@@ -254,16 +254,16 @@ class Exchange(Generic[P]):
         """Return the message to send now; a subclass puts fresh tokens into it."""
         return envelope.message
 
-    async def settle(self, envelope: Envelope, outcome: Outcome) -> None:
-        """Record what became of an envelope, and do what follows from it."""
-
-        def work(unit: Unit) -> None:
     def write(self, envelope: Envelope, message: Message) -> bytes:
         """Return the message in the words of the version that its process began with (DSP-102)."""
         provider = envelope.peer if envelope.kind is Kind.REQUEST else self.desk.settings.participant
         dialect = dialects.of(envelope.protocol)
         return dialect.write(codec.write_message(message), address=self._callback, provider=provider)
 
+    async def settle(self, envelope: Envelope, outcome: Outcome) -> None:
+        """Record what became of an envelope, and do what follows from it."""
+
+        def work(unit: Unit) -> None:
             queued = unit.tx.outbox.get(envelope.id) is not None
             unit.tx.outbox.remove(envelope.id)
             process = self.table(unit.tx).get(envelope.process_id)
