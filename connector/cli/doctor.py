@@ -49,7 +49,7 @@ def doctor(dir: DirArgument, json: JsonOption = False) -> None:
     for finding in examine(dir):
         findings.append(finding)
         if not json:
-            print(finding, flush=True)  # each as soon as it is known: a partner that does not answer takes its time
+            output.line(finding)  # each as soon as it is known: a partner that does not answer takes its time
     bad = [f for f in findings if f.level == "bad"]
     output.result({"ok": not bad, "findings": [asdict(f) for f in findings]}, "")
     if bad:

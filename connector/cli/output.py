@@ -1,11 +1,14 @@
 """What a command says: results on stdout (text, or one JSON document), everything else on stderr.
 
-Progress shows only on a terminal. rich is imported when a table or a bar is drawn, not before.
+Much of it was written by partners: a title or a reason must not move the cursor, recolour what stands above it or read
+backwards, so whatever could is shown and not done. Progress shows only on a terminal. rich is imported when a table or a bar
+is drawn, not before.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +19,9 @@ import typer
 from connector.client.download import Progress
 from connector.errors import ConnectorError, InvalidFiles
 from connector.odrl.model import Json
+
+# What a terminal acts on instead of showing it: control characters (C0, DEL, C1) and what turns the direction of writing.
+ACTING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class _Mode:
@@ -35,19 +41,29 @@ JsonOption = Annotated[
 ]
 
 
+def shown(text: str) -> str:
+    """Return `text` with each character that a terminal would act on written out."""
+    return ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def line(text: object) -> None:
+    """Print a line of the result."""
+    print(shown(str(text)), flush=True)
+
+
 def result(document: object, text: Callable[[], None] | str | None = None) -> None:
     """Print a command's result: `document` with --json, else `text` (a string, or a function that prints)."""
     if _Mode.as_json:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        line(json.dumps(document, indent=2, ensure_ascii=False))
     elif callable(text):
         text()
     elif text:
-        print(text)
+        line(text)
 
 
 def note(text: str) -> None:
     """Say something beside the result."""
-    print(text, file=sys.stderr)
+    print(shown(text), file=sys.stderr)
 
 
 def failure(error: ConnectorError) -> None:
@@ -56,7 +72,7 @@ def failure(error: ConnectorError) -> None:
         document: dict[str, Json] = {"code": error.code, "message": str(error)}
         if isinstance(error, InvalidFiles):
             document["problems"] = [problem_json(p) for p in error.problems]
-        print(json.dumps({"error": document}, indent=2, ensure_ascii=False))
+        line(json.dumps({"error": document}, indent=2, ensure_ascii=False))
     note(f"connector: {error}" if "\n" not in str(error) else str(error))
 
 
@@ -75,10 +91,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> 
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     grid = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        grid.add_row(*(cell.replace("[", r"\[") for cell in row))
+        grid.add_row(*(Text(shown(" ".join(cell.split()))) for cell in row))
     console = Console(highlight=False)
     if not console.is_terminal:  # a pipe has no width: nothing is folded or cut, so `grep` and `cut` work
         console = Console(highlight=False, width=10_000)
@@ -92,9 +109,10 @@ def working(text: str) -> Iterator[Callable[[str], None]]:
         yield lambda _: None
         return
     from rich.console import Console
+    from rich.text import Text
 
-    with Console(stderr=True).status(text) as status:
-        yield lambda words: status.update(words)
+    with Console(stderr=True).status(Text(shown(text))) as status:
+        yield lambda words: status.update(Text(shown(words)))
 
 
 @contextmanager

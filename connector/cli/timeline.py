@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from connector.cli.output import line
 from connector.client.wire import listed, objects, short, text
 from connector.odrl.model import Json
 
@@ -25,20 +26,20 @@ _UNTOLD = ("@type", "at", "event", "message", "id")  # said elsewhere in the lin
 
 def print_timeline(record: dict[str, Json], timeline: dict[str, Json]) -> None:
     """Print a process and its timeline, as the management API gives them."""
-    print(text(record.get("@id")))
+    line(text(record.get("@id")))
     for field, name in _HEAD.items():
         if words := text(record.get(field)):
-            print(f"  {name:<14}{words}")
+            line(f"  {name:<14}{words}")
     (peer,) = objects(timeline.get("peer"))
-    print(f"  {'the partner':<14}{_ANSWERS[peer.get('answers')]}")  # type: ignore[index]
+    line(f"  {'the partner':<14}{_ANSWERS[peer.get('answers')]}")  # type: ignore[index]
     if isinstance(deadline := record.get("deadline"), int):
-        print(
+        line(
             f"  {'ends itself':<14}{datetime.fromtimestamp(deadline / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC if nothing moves it"
         )
     for event in objects(timeline.get("events")):
-        print(f"  {text(event.get('at'))[11:23]}  {_words(text(event.get('event')), event)}")
+        line(f"  {text(event.get('at'))[11:23]}  {_words(text(event.get('event')), event)}")
     for waiting in objects(timeline.get("pending")):
-        print(f"  on its way: {_words(text(waiting.get('message')), waiting)}")
+        line(f"  on its way: {_words(text(waiting.get('message')), waiting)}")
 
 
 def _words(name: str, told: dict[str, Json]) -> str:
