@@ -18,7 +18,7 @@ from uuid import uuid4
 import structlog
 from aiohttp import web
 
-from connector.config import Settings
+from connector.config import Node, Settings
 from connector.dataplane.file import FileSource
 from connector.dataplane.http import HttpSource
 from connector.dsp.offering import Asset
@@ -34,11 +34,13 @@ from connector.observe import Metrics
 from connector.peers.client import HttpPeers
 from connector.ports import Identity, Source
 from connector.services.access import Access
+from connector.services.callers import Callers
 from connector.services.catalog import Catalogs
 from connector.services.decisions import ByPolicy, Decisions
 from connector.services.delivery import Delivery
 from connector.services.edrs import Edrs
 from connector.services.exchange import Desk
+from connector.services.federation import Federation
 from connector.services.history import History
 from connector.services.negotiations import Negotiations
 from connector.services.offerings import Offerings
@@ -93,6 +95,9 @@ class Connector:
         self.negotiations = Negotiations(desk, self.offerings, self.decisions, address)
         self.transfers = Transfers(desk, self.decisions, self.tokens, settings.participant, address)
         self.catalogs = Catalogs(self.offerings, self.peers, self.identity, utc_now, new_id, address)
+        jwt = settings.management.jwt
+        self.callers = None if jwt is None else Callers(jwt, settings.root, self.peers, utc_now)
+        self.federation = Federation(self.catalogs, self._nodes, settings.federation, utc_now)
         self.publishing = Publishing(self.store, self.offerings, self.sources, utc_now)
         self.edrs = Edrs(self.store, self.peers, self.identity, utc_now)
         self.history = History(self.store, utc_now)
@@ -115,6 +120,8 @@ class Connector:
                 group.create_task(self.delivery.run(), name="delivery"),
                 group.create_task(watch(self.settings, self._changed, published.digest), name="files"),
             ]
+            if self.federation.wanted:
+                tasks.append(group.create_task(self.federation.run(), name="federation"))
             stack.callback(lambda: [task.cancel() for task in tasks])
             public, private = self.settings.public, self.settings.management
             self._listening.public = await _listen(stack, self._public(), public.host, public.port)
@@ -168,8 +175,8 @@ class Connector:
     def _private(self) -> web.Application:
         parts = management.Parts(
             self.store, self.offerings, self.publishing, self.negotiations, self.transfers, self.catalogs,
-            self.edrs, self.history, utc_now, new_id, self.settings.management,
-            partners=self._partners,
+            self.edrs, self.history, utc_now, new_id, self.settings.management, self.federation, self._data_plane(),
+            self.callers, self._partners,
         )  # fmt: skip
         checks = {
             "store": self._store_ready, "public listener": self._public_ready, "files": self._files_ready,
@@ -210,6 +217,16 @@ class Connector:
 
     def _partners(self) -> Collection[Partner]:
         return self.identity.partners.values() if isinstance(self.identity, TrustIdentity) else ()
+
+    def _nodes(self) -> list[Node]:
+        """Return the connectors whose catalogues are held."""
+        partners = [Node(partner.id, partner.dsp) for partner in self._partners() if partner.dsp]
+        return [*self.settings.federation.nodes, *(partners if self.settings.federation.partners else ())]
+
+    def _data_plane(self) -> management.DataPlane:
+        kinds = ("HttpData-PULL", "HttpData-PUSH")
+        id = f"{self.settings.participant}:data-plane"
+        return management.DataPlane(id, self.tokens.endpoint, tuple(self.sources), kinds, utc_now())
 
     def _asset(self, asset_id: str) -> Asset | None:
         return self.offerings.current.assets.get(asset_id)

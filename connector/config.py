@@ -38,12 +38,22 @@ class Public:
 
 
 @dataclass(frozen=True, slots=True)
+class Jwt:
+    """Who may use the management API with an OAuth2 token: `jwks` are the issuer's keys, a file or an address."""
+
+    issuer: str
+    audience: str
+    jwks: str
+
+
+@dataclass(frozen=True, slots=True)
 class Management:
-    """The private listener: management API, health, metrics. Refuses a non-loopback host without `api_key`."""
+    """The private listener: management API, health, metrics. Refuses a non-loopback host without `api_key` or `jwt`."""
 
     host: str = "127.0.0.1"
     port: int = 8081
     api_key: str | None = field(default=None, repr=False)
+    jwt: Jwt | None = None
     max_body: int = 4_000_000
 
 
@@ -89,6 +99,24 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Node:
+    """A connector whose catalogue is fetched: its id, and its DSP address."""
+
+    id: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """The federated catalogue: whose catalogues are held, how often they are fetched, how long a silent one is kept."""
+
+    nodes: tuple[Node, ...] = ()
+    partners: bool = False  # those of the trust file that have a `dsp` address, too
+    every: timedelta = timedelta(minutes=10)
+    keep: timedelta = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything an operator can set. Relative paths are relative to `root`, the folder of `connector.toml`."""
 
@@ -107,6 +135,7 @@ class Settings:
     delivering: Delivering = Delivering()
     data: Data = Data()
     network: Network = Network()
+    federation: Federation = Federation()
 
 
 # --- reading -------------------------------------------------------------------------------------------------------
@@ -314,6 +343,12 @@ def _convert(kind: Any, value: object) -> object:
         if value not in get_args(kind):
             raise ValueError(f"is {value!r}; write one of {', '.join(map(repr, get_args(kind)))}")
         return value
+    if is_dataclass(kind):
+        return _table(kind, value)
+    if origin is tuple and is_dataclass(get_args(kind)[0]):
+        if not isinstance(value, list):
+            raise ValueError("is written as [[tables]], with two brackets")
+        return tuple(_table(get_args(kind)[0], part) for part in value)
     if origin is tuple:
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
             raise ValueError(f'is {value!r}; write a list of strings such as ["a", "b"]')
@@ -321,6 +356,18 @@ def _convert(kind: Any, value: object) -> object:
     if kind is timedelta:
         return _positive(duration(value)) if isinstance(value, str) else _wrong(value, 'a duration such as "30s"')
     return _plain(kind, value)
+
+
+def _table(kind: Any, value: object) -> object:
+    """Return the dataclass of texts that a table of its own says."""
+    names = get_type_hints(kind)
+    if not isinstance(value, dict) or value.keys() != names.keys() or not all(map(_is_words, value.values())):
+        raise ValueError(f"is a table with {', '.join(names)}, each a text in quotes")
+    return kind(**value)
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _plain(kind: Any, value: object) -> object:
@@ -372,10 +419,15 @@ def _contradictions(settings: Settings, spots: Mapping[Key, Spot], file: Spot) -
                 f"is {listener.host}, but the plain identity proves nothing and is for tests on one machine; "
                 'write "127.0.0.1", or set [identity] kind = "trust"',
             )
-    if not loopback(management.host) and management.api_key is None:
+    if not loopback(management.host) and management.api_key is None and management.jwt is None:
         yield problem(
             ("management", "host"), f"is {management.host}, open to others, without an api_key; set api_key or 127.0.0.1"
         )
+    if management.jwt and "://" in management.jwt.jwks and (wrong := _url(management.jwt.jwks, settings.development)):
+        yield problem(("management", "jwt"), f"jwks {wrong}")
+    for node in settings.federation.nodes:
+        if urlsplit(node.url).scheme not in ("http", "https"):
+            yield problem(("federation", "nodes"), f"url is {node.url!r}; write a DSP address, https://.../dsp/2025-1")
     if wrong := _url(public.url, settings.development):
         yield problem(("public", "url"), wrong)
     for token in identity.plain_tokens:

@@ -22,6 +22,7 @@ from jwcrypto.jwk import JWK
 from connector.errors import OperatorError
 
 Algorithm = Literal["ES256", "EdDSA"]
+Foreign = Literal["RS256"]  # only verified, never signed: what most authorization servers use
 
 ALGORITHMS: Mapping[tuple[str, str], Algorithm] = {("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 CURVES = {algorithm: curve for curve, algorithm in ALGORITHMS.items()}
@@ -38,7 +39,7 @@ class Key:
 
     jwk: JWK = field(repr=False, compare=False)
     kid: str
-    algorithm: Algorithm
+    algorithm: Algorithm | Foreign
     signs_from: datetime = BEGINNING
     valid_until: datetime | None = None
 

@@ -77,14 +77,15 @@ def sign(key: Key, typ: str, claims: Mapping[str, Json]) -> str:
     return str(token.serialize(compact=True))
 
 
-def verify(token: str, typ: str, audience: str, now: datetime, find: Find) -> Verified:
+def verify(token: str, typ: str | tuple[str, ...], audience: str, now: datetime, find: Find) -> Verified:
     """Return what the token says, if the key that `find` returns for its header and claims signed it for us and now.
 
     `find` sees claims that are not verified yet, and may raise Unauthorized.
     """
     header, claims = _parse(token)
-    if header.get("typ", "").lower().removeprefix("application/") != typ.lower():
-        raise Unauthorized(f"the token is not for this use: its typ has to be {typ}")
+    wanted = (typ,) if isinstance(typ, str) else typ
+    if header.get("typ", "").lower().removeprefix("application/") not in map(str.lower, wanted):
+        raise Unauthorized(f"the token is not for this use: its typ has to be {' or '.join(wanted)}")
     key = find(header, claims)
     if key is None:
         raise Unauthorized("the token is signed with a key that is not known here, or not any more")

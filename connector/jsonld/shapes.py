@@ -7,6 +7,8 @@ JSON-LD say the same (DSP-002). After JSON-LD processing the same shape is used 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -25,6 +27,32 @@ FORMS = {
     "timestamp": "an xsd:dateTime such as 2026-11-23T08:00:00Z",
     "path": "an absolute path",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong at one place of a document, and whether it is only that a member is missing there."""
+
+    path: tuple[str | int, ...]
+    words: str
+    value: Any
+    missing: bool
+
+
+class Shape:
+    """A JSON Schema of somebody's own."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._validator = jsonschema_rs.Draft202012Validator(dict(schema), offline=True)
+
+    def faults(self, document: Any) -> Iterator[Fault]:
+        for error in self._validator.iter_errors(document):
+            path, value = tuple(error.instance_path), error.instance
+            match error.kind:
+                case ValidationErrorKind.Required(name):
+                    yield Fault((*path, name), _words(error), None, True)
+                case _:
+                    yield Fault(path, _words(error), value, False)
 
 
 def passes_gate(name: str, document: Any) -> bool:

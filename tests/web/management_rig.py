@@ -16,18 +16,21 @@ from typing import Any
 import orjson
 from aiohttp.test_utils import TestClient, TestServer
 
-from connector.config import Management, Settings
+from connector.config import Federation as FederationSettings
+from connector.config import Management, Node, Settings
 from connector.dsp.offering import EDC, Asset, ContractDefinition, Criterion, PolicyDefinition
 from connector.errors import Unavailable
 from connector.identity.participant import Participant
 from connector.observe import Metrics
 from connector.odrl.model import Policy, PolicyKind, Rule, RuleKind
 from connector.ports import Answer
+from connector.services.callers import Callers
 from connector.services.catalog import Catalogs
 from connector.services.decisions import ByPolicy
 from connector.services.delivery import Delivery
 from connector.services.edrs import Edrs
 from connector.services.exchange import Desk
+from connector.services.federation import Federation
 from connector.services.history import History
 from connector.services.negotiations import Negotiations
 from connector.services.offerings import Offerings
@@ -101,13 +104,17 @@ class Rig:
     store: SqliteStore
     offerings: Offerings
     peers: ScriptedPeers
+    parts: management.Parts
+    version: str = "v3"
     answered: Any = field(default=None, repr=False)  # the last response
 
     async def call(self, method: str, path: str, body: object = None, **more: Any) -> tuple[int, Any]:
         """Return status and JSON of the answer (None for an empty body)."""
         data = more.pop("data", None) if body is None else orjson.dumps(body)
         headers = ({"Content-Type": JSON} if data is not None else {}) | more.pop("headers", {})
-        async with self.client.request(method, f"/management/v3{path}", data=data, headers=headers, **more) as response:
+        async with self.client.request(
+            method, f"/management/{self.version}{path}", data=data, headers=headers, **more
+        ) as response:
             content = await response.read()
             self.answered = response
             return response.status, orjson.loads(content) if content else None
@@ -143,22 +150,28 @@ async def rig(tmp_path: Path, private: Management | None = None) -> AsyncIterato
     await offerings.reload(FILES)
     desk = Desk(store, Delivery(store, peers, identity, clock, settings.delivering, metrics), clock, ids, settings, metrics)
     decisions = ByPolicy(offerings, settings.deciding, clock)
+    catalogs, nodes = Catalogs(offerings, peers, identity, clock, ids, address), [Node(PEER, PEER_ADDRESS)]
+    private = private or Management()
+    callers = Callers(private.jwt, tmp_path, peers, clock) if private.jwt else None
     parts = management.Parts(
         store=store,
         offerings=offerings,
         publishing=Publishing(store, offerings, {"HttpData": AnySource()}, clock),
         negotiations=Negotiations(desk, offerings, decisions, address),
         transfers=Transfers(desk, decisions, NoTokens(), US, address),
-        catalogs=Catalogs(offerings, peers, identity, clock, ids, address),
+        catalogs=catalogs,
         edrs=Edrs(store, peers, identity, clock),
         history=History(store, clock),
         clock=clock,
         ids=ids,
-        settings=private or Management(),
+        settings=private,
+        federation=Federation(catalogs, lambda: nodes, FederationSettings(tuple(nodes)), clock),
+        dataplane=management.DataPlane("urn:plane", "http://127.0.0.1:8080/data", ("HttpData",), ("HttpData-PULL",), NOW),
+        callers=callers,
     )
     app = application("private", management.routes(parts), metrics)
     async with TestClient(TestServer(app)) as client:
-        yield Rig(client, store, offerings, peers)
+        yield Rig(client, store, offerings, peers, parts)
     await store.close()
 
 

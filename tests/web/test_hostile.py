@@ -25,7 +25,7 @@ import pytest_asyncio
 
 from connector.app import Connector, build
 from connector.dsp.binding import ENDPOINTS
-from connector.web.management.routes import OPERATIONS
+from connector.web.management.routes import served
 from tests.pair.conftest import publish, settings
 
 DSP = "/dsp/2025-1"
@@ -35,7 +35,7 @@ MIB = 1024 * 1024
 
 TAKING = [("catalog", "/catalog/request"), *((e.family, e.path.replace("{pid}", "urn:uuid:nobody")) for e in ENDPOINTS)]
 SHOWING = [("catalog", "/catalog/datasets/x"), ("negotiations", "/negotiations/x"), ("transfers", "/transfers/x")]
-PRIVATE = sorted({(o.method, "/management/v3" + o.path.replace("{id}", "x")) for o in OPERATIONS if o.method != "GET"})
+PRIVATE = sorted({(o.method, "/management/v3" + o.path.replace("{id}", "x")) for o in served("v3") if o.method != "GET"})
 
 NONSENSE = {
     "nothing": b"",

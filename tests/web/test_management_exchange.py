@@ -83,9 +83,10 @@ async def script(path: Path, *arguments: str) -> dict[str, Any]:
 
 
 @needs(EXCHANGE)
-async def test_the_script_that_drives_edc_drives_us(two: Exchange) -> None:
+@pytest.mark.parametrize("version", ["v3", "v4beta", "v4"])
+async def test_the_script_that_drives_edc_drives_us(two: Exchange, version: str) -> None:
     done = await script(
-        EXCHANGE, "--provider-mgmt", two.provider.management_url + "/management",
+        EXCHANGE, "--version", version, "--provider-mgmt", two.provider.management_url + "/management",
         "--consumer-mgmt", two.consumer.management_url + "/management", "--source", two.source,
         "--provider-header", f"X-Api-Key={KEY}", *two.arguments(),
     )  # fmt: skip

@@ -19,10 +19,10 @@ from yarl import URL
 from connector.config import Management
 from connector.dsp.offering import EDC
 from connector.web.management.auth import is_loopback
-from connector.web.management.routes import OPERATIONS
+from connector.web.management.routes import served
 from tests.web.management_rig import Rig, asset, rig
 
-WITH_BODY = [operation for operation in OPERATIONS if operation.method in ("POST", "PUT")]
+WITH_BODY = [operation for operation in served("v3") if operation.method in ("POST", "PUT")]
 PATHS = [(operation.method, operation.path.replace("{id}", "open-use")) for operation in WITH_BODY]
 FIELDS = [
     "@id", "@type", "@context", "@graph", "@value", "properties", "privateProperties", "dataAddress", "type", "baseUrl",

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TypeAlias
 
 from connector.dsp.offering import EDC
 from connector.errors import Malformed
+from connector.jsonld.contexts import ODRL_PROFILE, context
 from connector.jsonld.document import expand, in_worker
 from connector.jsonld.parse import parse, walk
 from connector.odrl.model import Json
@@ -65,9 +66,8 @@ def _texts(value: Json) -> Iterable[Json]:
     return value if isinstance(value, dict) else [value]
 
 
-async def read(body: bytes) -> Node:
-    """Return the body as a node. Raises Malformed, TooLarge."""
-    document = decode(body)
+async def read(document: Node) -> Node:
+    """Return a body as a node. Raises Malformed, TooLarge."""
     try:
         return _renamed(document, PREFIXES)
     except _NeedsProcessor:
@@ -158,18 +158,50 @@ def _prefixes(context: Json, known: Mapping[str, str]) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one version of the API writes its answers."""
+    """How one version of the API writes its answers, and how it reads.
+
+    `typed`: bodies must fit the schemas of version 4, and policies are written with the bare terms of its context.
+    """
 
     context: Json
     collapse: bool  # whether an array of one element is written as the element (JSON-LD compaction does so)
+    typed: bool = False
 
 
 V3 = Dialect({"@vocab": EDC, "edc": EDC, "odrl": ODRL}, collapse=True)
+V4 = Dialect([V4_CONTEXT], collapse=False, typed=True)
 
 
 def write(node: Mapping[str, Json], dialect: Dialect) -> Node:
     body = {key: _written(value, dialect) for key, value in node.items() if value is not None}
+    if dialect.typed and "policy" in body:
+        body["policy"] = _bare(body["policy"])
+    if dialect.typed and "protocol" in body:
+        body["profile"] = body["protocol"]
     return {**body, "@context": dialect.context}
+
+
+def _bare(value: Json) -> Json:
+    """Return a policy without the prefixes and references that version 4's context makes needless."""
+    if isinstance(value, list):
+        return [_bare(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"@id"}:
+        return _known(str(value["@id"]))
+    terms = {_known(key): _bare(item) for key, item in value.items()}
+    return terms | ({"@type": _known(str(value["@type"]))} if "@type" in value else {})
+
+
+def _known(term: str) -> str:
+    """Return a term of ODRL without its prefix if the context knows it so; `odrl:purpose` is not among those."""
+    bare = term.removeprefix("odrl:")
+    return bare if bare in _odrl_terms() else term
+
+
+@cache
+def _odrl_terms() -> frozenset[str]:
+    return frozenset(context(ODRL_PROFILE))  # imported by version 4's context
 
 
 def _written(value: Json, dialect: Dialect) -> Json:

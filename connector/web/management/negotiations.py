@@ -138,7 +138,12 @@ OPERATIONS = (
     Operation("GET", ONE + "/timeline", timeline, "Tell what happened and what waits", response="Timeline", errors=(404,)),
     Operation("POST", ONE + "/approve", approve, "Take the step that waits for a person", "Act", errors=(400, 404, 409)),
     Operation(
-        "POST", ONE + "/reject", terminate, "Refuse the step that waits for a person", "Reason", errors=(400, 404, 409)
+        "POST",
+        ONE + "/reject",
+        terminate,
+        "Refuse the step that waits for a person",
+        "TerminateNegotiation",
+        errors=(400, 404, 409),
     ),
-    Operation("POST", ONE + "/terminate", terminate, "End a negotiation", "Reason", errors=(400, 404, 409)),
+    Operation("POST", ONE + "/terminate", terminate, "End a negotiation", "TerminateNegotiation", errors=(400, 404, 409)),
 )

@@ -11,12 +11,16 @@ from datetime import datetime
 from typing import TypeAlias
 
 from connector.config import Management
+from connector.dsp import dialects
 from connector.dsp.messages import PROTOCOL
+from connector.identity.issuers import Caller
 from connector.identity.trust import Partner
 from connector.odrl.model import Json
 from connector.ports import Clock, Ids, Store
+from connector.services.callers import Callers
 from connector.services.catalog import Catalogs
 from connector.services.edrs import Edrs
+from connector.services.federation import Federation
 from connector.services.history import History
 from connector.services.negotiations import Negotiations
 from connector.services.offerings import Offerings
@@ -25,7 +29,16 @@ from connector.services.transfers import Transfers
 from connector.web.management.fields import Fields
 from connector.web.management.jsonld import Node
 
-PROTOCOLS = (PROTOCOL, "dataspace-protocol-http")
+
+@dataclass(frozen=True, slots=True)
+class DataPlane:
+    """What the built-in data plane is, as EDC's selector shows one."""
+
+    id: str
+    url: str
+    sources: tuple[str, ...]
+    transfers: tuple[str, ...]
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +56,21 @@ class Parts:
     clock: Clock
     ids: Ids
     settings: Management
+    federation: Federation
+    dataplane: DataPlane
+    callers: Callers | None = None
     partners: Callable[[], Iterable[Partner]] = tuple  # whom the connector trusts
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, read. `id` is the path's."""
+    """One request, read. `id` is the path's; `typed` says that it is one of version 4."""
 
     body: Fields
     id: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
+    typed: bool = False
+    caller: Caller | None = None  # who asks; what roles allow is decided by this
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +80,7 @@ class AsIs:
     document: Mapping[str, Json]
 
 
-Answer: TypeAlias = Node | list[Node] | AsIs | None
+Answer: TypeAlias = Node | list[Node] | AsIs | list[AsIs] | None
 Handler: TypeAlias = Callable[[Parts, Call], Awaitable[Answer]]
 
 
@@ -79,6 +97,7 @@ class Operation:
     many: bool = False  # the response is an array
     errors: tuple[int, ...] = ()
     params: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()  # the versions that have it; none named: all
 
 
 def id_response(id: str, created_at: datetime | None) -> Node:
@@ -90,11 +109,18 @@ def millis(instant: datetime | None) -> int | None:
     return None if instant is None else int(instant.timestamp() * 1000)
 
 
-def protocol(body: Fields) -> None:
-    """Note a violation unless `protocol` is one we speak."""
-    named = body.mandatory("protocol")
-    if named and named not in PROTOCOLS:
-        body.wrong("protocol", f"protocol '{named}' is not spoken here: use {PROTOCOL}", named)
+def protocol(body: Fields) -> str:
+    """Return the protocol version that `protocol`, or `profile` (version 4's other name for it), and the address say.
+
+    A violation is noted unless it is one that we speak.
+    """
+    asked = body.mandatory("profile" if "profile" in body.node and "protocol" not in body.node else "protocol")
+    if asked not in dialects.PROTOCOLS:
+        if asked:
+            words = f"protocol '{asked}' is not spoken here: use {', '.join(dialects.BY_PROTOCOL)}"
+            body.wrong("protocol", words, asked)
+        return PROTOCOL
+    return dialects.named(asked, body.text("counterPartyAddress")).protocol
 
 
 def address(body: Fields, *, mandatory: bool = True) -> str | None:

@@ -12,6 +12,7 @@ from connector.web.management.fields import Fields
 from connector.web.management.jsonld import Node
 from connector.web.management.operation import Call, millis
 
+NO_REASON = "no reason was given"  # version 4 does not ask for one
 CALLBACK = ("uri", "events", "transactional", "authKey", "authCodeId")
 
 
@@ -35,7 +36,7 @@ def reason(call: Call) -> str:
     named = call.body.identifier()
     if named not in (None, call.id):
         call.body.wrong("@id", f"the @id of the body must be the one of the path, {call.id}", named)
-    words = call.body.mandatory("reason")
+    words = (call.body.text("reason") or NO_REASON) if call.typed else call.body.mandatory("reason")
     call.body.check()
     return words
 

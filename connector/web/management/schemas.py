@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from connector.dsp.dialects import PROTOCOLS
 from connector.web.management.states import NEGOTIATION, TRANSFER
 
 Schema: TypeAlias = Mapping[str, Any]
@@ -16,7 +17,7 @@ URL: Schema = {"type": "string", "pattern": "^https?://"}
 MILLIS: Schema = {"type": "integer", "description": "epoch milliseconds"}
 FLAG: Schema = {"type": "boolean"}
 OBJECT: Schema = {"type": "object"}
-PROTOCOL: Schema = {"enum": ["dataspace-protocol-http:2025-1", "dataspace-protocol-http"]}
+PROTOCOL: Schema = {"enum": list(PROTOCOLS)}
 LITERAL: Schema = {"type": ["string", "number", "boolean"]}
 
 
@@ -36,7 +37,8 @@ def collapsed(item: Schema) -> Schema:
     return {"oneOf": [{"type": "array", "items": item}, item]}
 
 
-CALLBACK = body("uri", uri=URL, events=collapsed(TEXT), transactional=FLAG, authKey=TEXT, authCodeId=TEXT)
+CALLBACKS = collapsed(ref("CallbackAddress"))
+REASON = body("reason", _id=ID, reason=WORDS)
 PROCESS: dict[str, Schema] = {
     "_id": ID,
     "_type": TEXT,
@@ -65,6 +67,12 @@ ASSET: dict[str, Schema] = {
         "required": ["type"],
         "additionalProperties": LITERAL,
     },
+}
+DESTINATION: Schema = {
+    "type": "object",
+    "description": "where HttpData-PUSH brings the data",
+    "properties": {"type": WORDS, "baseUrl": URL},
+    "additionalProperties": TEXT,
 }
 DEFINITION: dict[str, Schema] = {
     "accessPolicyId": WORDS,
@@ -120,7 +128,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Offer": body("@id assigner target", _id=ID, assigner=WORDS, target=WORDS),
     "ContractRequest": body(
         "protocol counterPartyAddress policy",
-        **COUNTER_PARTY, policy=ref("Offer"), purpose=TEXT, callbackAddresses=collapsed(CALLBACK),
+        **COUNTER_PARTY, policy=ref("Offer"), purpose=TEXT, callbackAddresses=CALLBACKS,
     ),
     "ContractNegotiation": body(
         "@id @type type protocol state counterPartyId counterPartyAddress callbackAddresses createdAt assetId",
@@ -135,11 +143,12 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "TransferRequest": body(
         "contractId protocol transferType",
-        **COUNTER_PARTY, contractId=WORDS, transferType=WORDS, assetId=TEXT, callbackAddresses=collapsed(CALLBACK),
+        **COUNTER_PARTY, contractId=WORDS, transferType=WORDS, assetId=TEXT, callbackAddresses=CALLBACKS,
+        dataDestination=DESTINATION,
     ),
     "TransferProcess": body(
         "@id @type type state stateTimestamp callbackAddresses assetId contractId transferType",
-        **PROCESS, state={"enum": list(TRANSFER)}, contractId=TEXT, transferType=TEXT,
+        **PROCESS, state={"enum": list(TRANSFER)}, contractId=TEXT, transferType=TEXT, dataDestination=OBJECT,
     ),
     "TransferState": body("state", state={"enum": list(TRANSFER)}),
     "Timeline": body(
@@ -149,13 +158,26 @@ SCHEMAS: Mapping[str, Schema] = {
         events=collapsed(body("at event by", at=TEXT, event=TEXT, by=TEXT)),
         pending=collapsed(body("message attempts nextTry", message=TEXT, attempts={"type": "integer"}, nextTry=TEXT)),
     ),
-    "Reason": body("reason", _id=ID, reason=WORDS),
+    "CallbackAddress": body("uri", uri=URL, events=collapsed(TEXT), transactional=FLAG, authKey=TEXT, authCodeId=TEXT),
+    "TerminateNegotiation": REASON,
+    "TerminateTransfer": REASON,
+    "SuspendTransfer": REASON,
+    "Reason": REASON,
     "Act": body(_id=ID),
     "EndpointDataReferenceEntry": body(
         "@id transferProcessId agreementId assetId providerId createdAt", **OUTPUT,
         transferProcessId=TEXT, agreementId=TEXT, contractNegotiationId=TEXT, assetId=TEXT, providerId=TEXT,
     ),
     "DataAddress": body("type", _type=TEXT, type=TEXT, endpoint=TEXT, endpointType=TEXT, authorization=TEXT),
+    "DataPlaneInstance": body(
+        "@id @type url allowedSourceTypes allowedDestTypes allowedTransferTypes state", _id=ID, _type=TEXT, _context={},
+        url=URL, allowedSourceTypes=collapsed(TEXT), allowedDestTypes=collapsed(TEXT), allowedTransferTypes=collapsed(TEXT),
+        properties=OBJECT, state=TEXT, stateTimestamp=MILLIS, lastActive=MILLIS, turnCount={"type": "integer"},
+    ),
+    "DataPlaneRegistrationMessage": body(
+        "dataplaneId", dataplaneId=WORDS, endpoint=TEXT, transferTypes=collapsed(TEXT), labels=collapsed(TEXT),
+        authorization={},
+    ),
     "Partner": body("@id", _id=ID, _type=TEXT, _context={}, name=TEXT, address=TEXT, spatial=TEXT),
     "Secret": body("value", _id=ID, value=WORDS),
     "SecretUpdate": body("@id value", _id=ID, value=WORDS),

@@ -111,8 +111,8 @@ OPERATIONS = (
     Operation("GET", ONE, get, "Get a transfer process", response=NOUN, errors=(404,)),
     Operation("GET", ONE + "/state", state, "Get a transfer's state", response="TransferState", errors=(404,)),
     Operation("GET", ONE + "/timeline", timeline, "Tell what happened and what waits", response="Timeline", errors=(404,)),
-    Operation("POST", ONE + "/terminate", terminate, "End a transfer", "Reason", errors=(400, 404, 409)),
-    Operation("POST", ONE + "/suspend", suspend, "Stop the flow of data for now", "Reason", errors=(400, 404, 409)),
+    Operation("POST", ONE + "/terminate", terminate, "End a transfer", "TerminateTransfer", errors=(400, 404, 409)),
+    Operation("POST", ONE + "/suspend", suspend, "Stop the flow of data for now", "SuspendTransfer", errors=(400, 404, 409)),
     Operation("POST", ONE + "/resume", resume, "Let a suspended transfer go on", "Act", errors=(400, 404, 409)),
     Operation("POST", ONE + "/complete", complete, "Say that the data has been transferred", "Act", errors=(400, 404, 409)),
     Operation(
