@@ -221,6 +221,9 @@ class Peers(Protocol):
 
     async def get(self, url: str, authorization: str | None, correlation_id: str, /) -> Answer: ...
 
+    async def check(self, url: str, /) -> None:
+        """Raise Forbidden for an address that may not be called: for one that a partner chose and another program calls."""
+
 
 class Tokens(Protocol):
     """EDR access tokens (product.md section 5)."""

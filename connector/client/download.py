@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from connector.client.wire import text
 if TYPE_CHECKING:
     import httpx
 
+REASON = 64_000  # bytes of a refusal that are read
 Progress = Callable[[int, int | None], None]  # (bytes so far, bytes in all where known)
 
 
@@ -125,8 +127,12 @@ async def _attempt(client: httpx.AsyncClient, edr: Edr, part: Path, progress: Pr
 
 
 async def _refused(response: httpx.Response) -> None:
-    body = (await response.aread())[:2000].decode("utf-8", "replace")
-    reason = _reason(response, body)
+    body = b""
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > REASON:  # who has so much to say has something else in mind
+            break
+    reason = _reason(response.status_code, body[:REASON])
     match response.status_code:
         case 401 | 403:
             raise errors.Denied(f"the provider refuses the data: {reason}")
@@ -137,17 +143,17 @@ async def _refused(response: httpx.Response) -> None:
     raise errors.ConnectorError(f"the provider's data endpoint answered {response.status_code}: {reason}")
 
 
-def _reason(response: httpx.Response, body: str) -> str:
+def _reason(status: int, body: bytes) -> str:
     try:
-        document = response.json()
-    except ValueError:
-        return body.strip() or f"status {response.status_code}"
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "replace").strip()[:2000] or f"status {status}"
     if isinstance(document, list) and document:
         document = document[0]
     if not isinstance(document, dict):
-        return text(document) or f"status {response.status_code}"
+        return text(document) or f"status {status}"
     found = next((document[k] for k in ("reason", "detail", "message", "error") if document.get(k)), "")
-    return text(found) or f"status {response.status_code}"
+    return text(found) or f"status {status}"
 
 
 def _starts_at(response: httpx.Response, offset: int) -> bool:
@@ -168,7 +174,7 @@ def _tag(part: Path) -> Path:
 
 def _remember(part: Path, etag: str) -> None:
     """Keep a strong ETag; a weak one does not promise the same bytes, so the next run starts again."""
-    if etag and not etag.startswith("W/"):
+    if etag and etag.isascii() and not etag.startswith("W/"):
         _tag(part).write_text(etag)
     else:
         _tag(part).unlink(missing_ok=True)

@@ -87,12 +87,24 @@ class HttpPeers:
         headers = {HEADER: correlation_id} | ({"Authorization": authorization} if authorization else {})
         return await self._call("GET", url, headers, None, MAX_ANSWER)
 
-    async def _call(self, method: str, url: str, headers: dict[str, str], body: bytes | None, at_most: int) -> Answer:
+    async def check(self, url: str, /) -> None:
+        target = self._target(url)
         try:
-            target = URL(url)  # as it is called: who checks the text instead takes `127。0。0。1` for a name
+            await self._guard.resolve(target.raw_host or "", target.port or 0)
+        except OSError:  # a name that only the caller's machine knows; here it leads nowhere
+            return
+
+    def _target(self, url: str) -> URL:
+        """Return the URL as it is called: who checks the text instead takes `127。0。0。1` for a name. Raises Forbidden."""
+        try:
+            target = URL(url)
         except ValueError as error:
             raise Forbidden("the address is no URL") from error
         self._guard.check_literal(target)
+        return target
+
+    async def _call(self, method: str, url: str, headers: dict[str, str], body: bytes | None, at_most: int) -> Answer:
+        target = self._target(url)
         host = target.authority
         try:
             async with self._opened().request(method, target, data=body, headers=headers, allow_redirects=False) as response:

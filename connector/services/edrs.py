@@ -42,9 +42,10 @@ class Edrs:
 
         Raises:
             NotFound: no such transfer, or it has no EDR (not started, ended, or we are its provider).
-            Unavailable: the provider did not renew the token.
+            Unavailable: the provider did not renew the token, or sends us to an address that the operator does not allow.
         """
         transfer, address = await self._store.read(lambda tx: held(tx, transfer_id))
+        await self._reachable(address)
         return await self._renew(transfer, address) if refresh and self._expires_soon(address) else address
 
     async def forget(self, transfer_id: str) -> None:
@@ -57,6 +58,15 @@ class Edrs:
             tx.audit.add(detail)
 
         await self._store.transact(work)
+
+    async def _reachable(self, address: DataAddress) -> None:
+        """Refuse a provider's endpoint inside our own network: whoever pulls would call it in our name."""
+        named = [prop.value for prop in address.properties if prop.name.endswith("endpoint")]
+        for endpoint in filter(None, (address.endpoint, *named)):
+            try:
+                await self._peers.check(endpoint)
+            except Forbidden as error:
+                raise Unavailable(f"the provider's data endpoint is not called from here: {error}") from error
 
     def _expires_soon(self, address: DataAddress) -> bool:
         expires = expiry(address.get("authorization") or "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,7 +41,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(origin.status)
             self.send_header("Content-Length", str(len(origin.body)))
             self.end_headers()
-            self.wfile.write(origin.body)
+            with suppress(ConnectionError):
+                self.wfile.write(origin.body)
             return
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and condition == origin.etag else 0
         if start >= len(origin.data):
@@ -137,3 +138,22 @@ def test_a_refusal_says_the_providers_reason_and_leaves_no_file(origin: Origin, 
 
 def test_a_token_never_shows_in_the_representation() -> None:
     assert "secret" not in repr(Edr("https://provider/data", "secret"))
+
+
+def test_a_refusal_that_never_ends_is_not_gathered(origin: Origin, tmp_path: Path) -> None:
+    origin.status, origin.body = 403, b"no " * 20_000_000
+    with pytest.raises(Denied) as refused:
+        bring(origin, tmp_path / "out.csv")
+    assert len(str(refused.value)) < 3000
+
+
+@pytest.mark.parametrize("body", [b"[" * 60_000, b'["just words"]', b'{"reason": {"a": [1]}}', b"\xff\xfe", b"12"])
+def test_a_refusal_of_any_shape_is_a_refusal(origin: Origin, tmp_path: Path, body: bytes) -> None:
+    origin.status, origin.body = 403, body
+    with pytest.raises(Denied, match="refuses the data"):
+        bring(origin, tmp_path / "out.csv")
+
+
+def test_an_etag_that_cannot_be_sent_back_is_not_kept(origin: Origin, tmp_path: Path) -> None:
+    origin.etag, origin.cut = '"\u00e6"', [300_000]
+    assert bring(origin, tmp_path / "out.csv")[1] == DATA

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from connector.config import Network
-from connector.errors import ConnectorError, Unavailable
+from connector.errors import ConnectorError, Forbidden, Unavailable
 from connector.peers.client import Guard, HttpPeers
 
 
@@ -94,3 +94,15 @@ async def test_a_peers_endless_acknowledgement_is_not_gathered(inside: Inside) -
     inside.body = b" " * 3_000_000
     with pytest.raises(Unavailable, match="more than"):
         await post(Network(("127.0.0.0/8",)), f"http://127.0.0.1:{inside.port}/callback")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127。0。0。1", "[::1]", "2130706433", "[bad"])
+async def test_an_address_that_another_program_is_to_call_is_checked_alike(host: str) -> None:
+    peers = HttpPeers(Network(), False, timedelta(seconds=2))
+    try:
+        with pytest.raises(Forbidden):
+            await peers.check(f"http://{host}:8081/management")
+        await peers.check("https://8.8.8.8/data")
+        await peers.check("https://nobody.invalid/data")  # whom the caller may know; here it leads nowhere
+    finally:
+        await peers.close()

@@ -19,7 +19,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from connector.config import Federation as FederationSettings
 from connector.config import Management, Node, Settings
 from connector.dsp.offering import EDC, Asset, ContractDefinition, Criterion, PolicyDefinition
-from connector.errors import Unavailable
+from connector.errors import Forbidden, Unavailable
 from connector.identity.participant import Participant
 from connector.observe import Metrics
 from connector.odrl.model import Policy, PolicyKind, Rule, RuleKind
@@ -65,6 +65,10 @@ class ScriptedPeers:
     async def get(self, url: str, authorization: str | None, correlation_id: str, /) -> Answer:
         self.proofs.append(authorization)
         return self._next("GET", url, None)
+
+    async def check(self, url: str, /) -> None:
+        if "127.0.0.1" in url:
+            raise Forbidden("127.0.0.1 is a private address")
 
     def _next(self, method: str, url: str, body: bytes | None) -> Answer:
         self.asked.append((method, url, body))

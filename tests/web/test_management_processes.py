@@ -362,6 +362,22 @@ async def test_an_edr_says_where_and_with_what_to_pull(api: Rig) -> None:
     }
 
 
+@pytest.mark.parametrize("where", ["endpoint", "property", "a property beside another"])
+async def test_an_edr_that_points_into_our_own_network_is_not_handed_out(api: Rig, where: str) -> None:
+    """Whoever pulls would call our own management API, or whatever listens there, in our name."""
+    inside = "http://127.0.0.1:8081/management/v3/assets"
+    known = holding().data_address
+    assert known is not None
+    moved = EndpointProperty("https://other.example/ns#endpoint" if "beside" in where else EDC + "endpoint", inside)
+    address = (
+        replace(known, endpoint=inside) if where == "endpoint" else replace(known, properties=(*known.properties, moved))
+    )
+    await api.put(transfers=[replace(holding(), data_address=address)])
+    status, [error] = await api.call("GET", "/edrs/t1/dataaddress")
+    assert (status, error["type"]) == (502, "BadGateway")
+    assert "not called from here" in error["message"]
+
+
 async def test_a_deleted_edr_is_gone_and_the_transfer_goes_on(api: Rig) -> None:
     await api.put(transfers=[holding()])
     assert await api.call("DELETE", "/edrs/t1") == (204, None)
