@@ -49,25 +49,25 @@ class Negotiations(Exchange[Negotiation]):
 
     async def request(
         self, peer: str, address: str, offer: Policy, *, purpose: str | None = None, callbacks: tuple[Json, ...] = (),
-        correlation_id: str | None = None, protocol: str = PROTOCOL,
+        protocol: str = PROTOCOL,
     ) -> Negotiation:  # fmt: skip
         """Begin as consumer with the terms of `offer` (its `uid` and `target` are the provider's)."""
-        begun = self._new(Role.CONSUMER, peer, address, offer, purpose, callbacks, correlation_id, protocol)
+        begun = self._new(Role.CONSUMER, peer, address, offer, purpose, callbacks, protocol)
         return await self._begin(begun, lambda n: self._request_message(n, n.offer))
 
     async def offer(
         self, peer: str, address: str, offer: Policy, *, callbacks: tuple[Json, ...] = (),
-        correlation_id: str | None = None, protocol: str = PROTOCOL,
+        protocol: str = PROTOCOL,
     ) -> Negotiation:  # fmt: skip
         """Begin as provider with an offer of ours. Raises NotFound when it is not on offer."""
         if self._offerings.current.offer(offer.uid, offer.target or "") is None:
             raise NotFound(f"offer {offer.uid} for {offer.target} is not one of ours")
-        begun = self._new(Role.PROVIDER, peer, address, offer, None, callbacks, correlation_id, protocol)
+        begun = self._new(Role.PROVIDER, peer, address, offer, None, callbacks, protocol)
         return await self._begin(begun, lambda n: self._offer_message(n, n.offer))
 
     def _new(
         self, role: Role, peer: str, address: str, offer: Policy, purpose: str | None, callbacks: tuple[Json, ...],
-        correlation_id: str | None, protocol: str,
+        protocol: str,
     ) -> Negotiation:  # fmt: skip
         if not offer.target:
             raise Malformed("the offer needs a target: the dataset's id")
@@ -75,7 +75,7 @@ class Negotiations(Exchange[Negotiation]):
         return Negotiation(
             id=self.desk.ids(), role=role, peer=peer, peer_address=callback(address), offer=offer, offered_by=role,
             dataset_id=offer.target, purpose=purpose, callbacks=callbacks, protocol=dialects.of(protocol).protocol,
-            correlation_id=correlation_id or correlation(), created_at=now, updated_at=now,
+            correlation_id=correlation(), created_at=now, updated_at=now,
             deadline=now + self.desk.settings.deciding.deadline,
         )  # fmt: skip
 
@@ -208,20 +208,8 @@ class Negotiations(Exchange[Negotiation]):
 
         return await self.act(pid, step)
 
-    async def accept(self, pid: str) -> Negotiation:
-        return await self.act(pid, lambda unit, n: self._send(unit, n, Kind.ACCEPT))
-
-    async def agree(self, pid: str) -> Negotiation:
-        return await self.act(pid, lambda unit, n: self._send(unit, n, Kind.AGREE))
-
-    async def verify(self, pid: str) -> Negotiation:
-        return await self.act(pid, lambda unit, n: self._send(unit, n, Kind.VERIFY))
-
-    async def finalize(self, pid: str) -> Negotiation:
-        return await self.act(pid, lambda unit, n: self._send(unit, n, Kind.FINALIZE))
-
-    async def counter(self, pid: str, policy: Policy | None = None) -> Negotiation:
-        """Answer with other terms: an offer as provider, a request as consumer; None repeats the terms on the table."""
+    async def counter(self, pid: str, policy: Policy) -> Negotiation:
+        """Answer with other terms: an offer as provider, a request as consumer."""
         return await self.act(
             pid, lambda unit, n: self._send(unit, n, Kind.OFFER if n.role is Role.PROVIDER else Kind.REQUEST, policy)
         )

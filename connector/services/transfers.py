@@ -191,9 +191,6 @@ class Transfers(Exchange[TransferProcess]):
             case wait:
                 return replace(now, waiting=wait.reason)
 
-    async def start(self, pid: str) -> TransferProcess:
-        return await self.act(pid, lambda unit, t: self._send(unit, t, Kind.START))
-
     async def resume(self, pid: str) -> TransferProcess:
         return await self.act(pid, lambda unit, t: self._send(unit, t, Kind.START))
 

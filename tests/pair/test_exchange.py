@@ -10,10 +10,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from connector.client.aio import connect
+from connector.client.wire import objects, text
 from connector.config import Deciding
 from connector.dsp.process import CauseCode
 from connector.errors import Conflict
+from connector.odrl.model import Json, Policy, Rule, RuleKind
 from connector.odrl.read import policy as read_policy
+from connector.odrl.terms import USE
 
 from .conftest import ROWS, Pair, publish, running, settings, until
 
@@ -102,6 +106,36 @@ async def test_other_terms_are_answered_with_the_offer_and_wait_for_a_person(pai
     assert "purpose" in offered.waiting
     await pair.consumer.negotiations.approve(pid)
     await until(pair.consumer.negotiations.get, pid, "FINALIZED")
+
+
+async def test_two_people_bargain_with_counter_offers_from_both_sides(tmp_path: Path) -> None:
+    """Aarhus asks for more than is offered; Odense says how often, Aarhus says how often instead, Odense agrees."""
+    odense = settings(tmp_path / "odense", "odense", deciding=Deciding(approval="manual"))
+    publish(odense.root, "twice", "twice")
+
+    def terms(offer: Policy, uses: int) -> dict[str, Json]:
+        constraint: Json = {"leftOperand": "count", "operator": "lteq", "rightOperand": str(uses)}
+        rule: Json = {"action": "use", "constraint": [constraint]}
+        named: dict[str, Json] = {"@type": "Offer", "@id": offer.uid, "assigner": "odense", "target": "twice"}
+        return {"policy": {"@context": "http://www.w3.org/ns/odrl.jsonld", **named, "permission": [rule]}}
+
+    async with running(odense, settings(tmp_path / "aarhus", "aarhus")) as pair:
+        offer = await pair.offer("twice")
+        pid = await pair.negotiate("twice", terms=replace(offer, rules=(Rule(RuleKind.PERMISSION, USE),)))
+        theirs = (await until(pair.consumer.negotiations.get, pid, "REQUESTED")).peer_pid
+        assert theirs is not None
+        async with connect(pair.provider.management_url) as here, connect(pair.consumer.management_url) as there:
+            await here.api.post("contractnegotiations", theirs, "counter", body=terms(offer, 3))
+            offered = await until(pair.consumer.negotiations.get, pid, "OFFERED")
+            assert "count" in str(offered.waiting)
+            await there.api.post("contractnegotiations", pid, "counter", body=terms(offer, 5))
+            asked = await until(pair.provider.negotiations.get, theirs, "REQUESTED")
+            assert "5" in str(asked.waiting)
+            await here.api.post("contractnegotiations", theirs, "approve")
+            await until(pair.consumer.negotiations.get, pid, "FINALIZED")
+            agreed = await there.api.get("contractnegotiations", pid, "agreement")
+    (permission,) = objects(agreed["policy"]["permission"])
+    assert [text(one["rightOperand"]) for one in objects(permission["constraint"])] == ["5"]
 
 
 async def test_unknown_terms_end_the_negotiation_and_are_named(pair: Pair) -> None:

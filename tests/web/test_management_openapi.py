@@ -87,6 +87,7 @@ GOOD: dict[str, tuple[str, Any]] = {
     "get-contractnegotiations-id-state": ("done", None),
     "get-contractnegotiations-id-agreement": ("done", None),
     "get-contractnegotiations-id-timeline": ("done", None),
+    "post-contractnegotiations-id-counter": ("waits-4", {"policy": contract_request()["policy"]}),
     "post-contractnegotiations-id-approve": ("waits-1", {}),
     "post-contractnegotiations-id-reject": ("waits-2", REASON),
     "post-contractnegotiations-id-terminate": ("waits-3", REASON),
@@ -145,8 +146,8 @@ async def settle(api: Rig) -> None:
     await api.put(
         negotiations=[
             done,
-            replace(waits, id="ended", peer_pid="p4", state=N.TERMINATED),
-            *(replace(waits, id=f"waits-{i}", peer_pid=f"p{i}") for i in (1, 2, 3)),
+            replace(waits, id="ended", peer_pid="p5", state=N.TERMINATED),
+            *(replace(waits, id=f"waits-{i}", peer_pid=f"p{i}") for i in (1, 2, 3, 4)),
         ],
         agreements=[
             agreement("agreement-1", negotiation_id="done", policy=AGREEMENT, provider=PEER, consumer=US, in_force=True)

@@ -101,6 +101,12 @@ async def approve(parts: Parts, call: Call) -> None:
     await parts.negotiations.approve(call.id)
 
 
+async def counter(parts: Parts, call: Call) -> None:
+    offer, _ = read_offer(call.body)
+    call.body.check()
+    await parts.negotiations.counter(call.id, offer)
+
+
 async def terminate(parts: Parts, call: Call) -> None:
     await parts.negotiations.terminate(call.id, reason(call))
 
@@ -136,6 +142,7 @@ OPERATIONS = (
     Operation("GET", ONE + "/state", state, "Get a negotiation's state", response="NegotiationState", errors=(404,)),
     Operation("GET", ONE + "/agreement", agreement, "Get its agreement", response="ContractAgreement", errors=(404,)),
     Operation("GET", ONE + "/timeline", timeline, "Tell what happened and what waits", response="Timeline", errors=(404,)),
+    Operation("POST", ONE + "/counter", counter, "Answer with other terms", "CounterOffer", errors=(400, 404, 409)),
     Operation("POST", ONE + "/approve", approve, "Take the step that waits for a person", "Act", errors=(400, 404, 409)),
     Operation(
         "POST",

@@ -130,6 +130,7 @@ SCHEMAS: Mapping[str, Schema] = {
         "protocol counterPartyAddress policy",
         **COUNTER_PARTY, policy=ref("Offer"), purpose=TEXT, callbackAddresses=CALLBACKS,
     ),
+    "CounterOffer": body("policy", policy=ref("Offer")),
     "ContractNegotiation": body(
         "@id @type type protocol state counterPartyId counterPartyAddress callbackAddresses createdAt assetId",
         **PROCESS, state={"enum": list(NEGOTIATION)}, contractAgreementId=TEXT,
