@@ -72,6 +72,8 @@ setup-ci:
 	command -v javac >/dev/null || need="$$need default-jdk-headless"; \
 	command -v mvn >/dev/null || need="$$need maven"; \
 	command -v git >/dev/null || need="$$need git"; \
+	command -v node >/dev/null || need="$$need nodejs"; \
+	command -v npm >/dev/null || need="$$need npm"; \
 	test -n '$(PYTHON)' || need="$$need python3"; \
 	$(or $(PYTHON),python3) -c 'import ensurepip' 2>/dev/null || need="$$need python3-venv"; \
 	test -z "$$need" || { echo "installing$$need ..."; \

@@ -182,13 +182,11 @@ def terms(value: Any) -> set[str]:
     return {text for text in found if "None" not in text}
 
 
-POLICY = {
-    "@type": "Set",
-    "permission": [
-        {"action": "use", "constraint": [{"leftOperand": "spatial", "operator": "isA", "rightOperand": "EU"}]},
-        {"action": "use", "constraint": [{"leftOperand": "purpose", "operator": "isA", "rightOperand": "dpv:Research"}]},
-    ],
-}  # fmt: skip
+CONSTRAINTS = [
+    {"leftOperand": "spatial", "operator": "isA", "rightOperand": "EU"},
+    {"leftOperand": "purpose", "operator": "isA", "rightOperand": "dpv:ScientificResearch"},
+]
+POLICY = {"@type": "Set", "permission": [{"action": "use", "constraint": CONSTRAINTS}]}
 SIGNED = agreement("agreement-1", provider=PEER, consumer=US, policy=AGREEMENT)
 
 
