@@ -26,6 +26,8 @@ from connector.odrl.model import Json
 from connector.ports import AuditRecord, Clock, Envelope, Ids, Processes, Store, Transaction
 from connector.services.delivery import Delivery, Outcome, Refused, Spent, Taken
 
+LONGEST_PID = 2048  # of those that a peer's answer gives; messages are held to it by their shape
+
 P = TypeVar("P", bound=Process)
 T = TypeVar("T")
 
@@ -283,7 +285,7 @@ class Exchange(Generic[P]):
         known = process
         if process.peer_pid is None and ack is not None:
             theirs = ack.provider_pid if process.role is Role.CONSUMER else ack.consumer_pid
-            if theirs:
+            if theirs and len(theirs) <= LONGEST_PID:
                 known = replace(process, peer_pid=theirs)
         if known.peer_pid is None:
             return self.failed(unit, process, envelope, Refused(None, "its answer names no pid of its own"))
@@ -353,10 +355,14 @@ def correlation() -> str:
 
 
 def callback(address: str) -> str:
-    """Return a usable callback address. Raises Malformed (DSP-059, DSP-087: unrecoverable)."""
+    """Return a usable callback address. Raises Malformed (DSP-059, DSP-087: unrecoverable).
+
+    A query or fragment would swallow the path that is put behind it, and make us post to wherever the sender likes.
+    """
     try:
         parts = urlsplit(address)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        valid = valid and "@" not in parts.netloc and address.isprintable() and not set("?# \\") & set(address)
     except ValueError:
         valid = False
     if not valid or len(address) > 2000:

@@ -212,7 +212,10 @@ async def test_an_unknown_offer_creates_nothing(me: Foreign) -> None:
     assert (status, error["@type"]) == (404, "ContractNegotiationError")
 
 
-@pytest.mark.parametrize("address", ["", "ftp://x/y", "http://", "not a url", "http://[::1"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "ftp://x/y", "http://", "not a url", "http://[::1", "http://x/any/path?x=", "http://x/any/path#", "http://u:p@x/y"],
+)
 async def test_a_callback_address_that_is_none_creates_nothing(me: Foreign, address: str) -> None:
     """DSP-059."""
     me.callback = address
