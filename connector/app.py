@@ -21,6 +21,7 @@ from aiohttp import web
 from connector.config import Node, Settings
 from connector.dataplane.file import FileSource
 from connector.dataplane.http import HttpSource
+from connector.dataplane.push import HttpSink
 from connector.dsp.offering import Asset
 from connector.dsp.process import CauseCode
 from connector.errors import ConnectorError, InvalidFiles, OperatorError
@@ -31,7 +32,7 @@ from connector.identity.plain import PlainIdentity
 from connector.identity.tokens import AccessTokens
 from connector.identity.trust import Partner, TrustIdentity
 from connector.observe import Metrics
-from connector.peers.client import HttpPeers
+from connector.peers.client import Guard, HttpPeers
 from connector.ports import Identity, Source
 from connector.services.access import Access
 from connector.services.callers import Callers
@@ -45,6 +46,7 @@ from connector.services.history import History
 from connector.services.negotiations import Negotiations
 from connector.services.offerings import Offerings
 from connector.services.publishing import Publishing
+from connector.services.pushing import Pushing, Sinks
 from connector.services.transfers import Transfers
 from connector.store.sqlite import SqliteStore
 from connector.web import data, dsp, health, management
@@ -85,15 +87,19 @@ class Connector:
         self.tokens = AccessTokens(self.keys, settings, utc_now, new_id, thumbprint)
         self.peers = HttpPeers(settings.network, settings.development, settings.delivering.timeout)
         self.sources: Mapping[str, Source] = {"File": FileSource(settings.root), "HttpData": HttpSource()}
+        guard = Guard(settings.network, settings.development)
+        self.sink = HttpSink(guard, guard.check_literal)
+        sinks = Sinks({"HttpData": self.sink, "HTTP": self.sink})  # EDC's name, and the end of DSP's own
         self.offerings = Offerings(self.store, settings.participant, address)
         self.delivery = Delivery(self.store, self.peers, self.identity, utc_now, settings.delivering, self.metrics)
         self.access = Access(
             self.store, self.tokens, self.sources, self._asset, settings.participant, utc_now, new_id, self.metrics
         )
-        desk = Desk(self.store, self.delivery, utc_now, new_id, settings, self.metrics, self.access.revoke)
+        desk = Desk(self.store, self.delivery, utc_now, new_id, settings, self.metrics, self.access.revoke, self._push)
         self.decisions = decisions or ByPolicy(self.offerings, settings.deciding, utc_now)
         self.negotiations = Negotiations(desk, self.offerings, self.decisions, address)
-        self.transfers = Transfers(desk, self.decisions, self.tokens, settings.participant, address)
+        self.transfers = Transfers(desk, self.decisions, self.tokens, settings.participant, address, sinks)
+        self.pushing = Pushing(self.store, self.access, sinks, self.transfers, utc_now, settings.delivering)
         self.catalogs = Catalogs(self.offerings, self.peers, self.identity, utc_now, new_id, address)
         jwt = settings.management.jwt
         self.callers = None if jwt is None else Callers(jwt, settings.root, self.peers, utc_now)
@@ -118,6 +124,7 @@ class Connector:
             group = await stack.enter_async_context(asyncio.TaskGroup())
             tasks = [
                 group.create_task(self.delivery.run(), name="delivery"),
+                group.create_task(self.pushing.run(), name="pushing"),
                 group.create_task(watch(self.settings, self._changed, published.digest), name="files"),
             ]
             if self.federation.wanted:
@@ -139,6 +146,7 @@ class Connector:
         await self._stack.aclose()
 
     async def _close_sources(self) -> None:
+        await self.sink.close()
         for source in self.sources.values():
             if isinstance(source, HttpSource):
                 await source.close()
@@ -227,6 +235,9 @@ class Connector:
         kinds = ("HttpData-PULL", "HttpData-PUSH")
         id = f"{self.settings.participant}:data-plane"
         return management.DataPlane(id, self.tokens.endpoint, tuple(self.sources), kinds, utc_now())
+
+    def _push(self, transfer_id: str) -> None:
+        self.pushing.begin(transfer_id)
 
     def _asset(self, asset_id: str) -> Asset | None:
         return self.offerings.current.assets.get(asset_id)

@@ -69,6 +69,12 @@ class Conflict(PeerError):
     code = "conflict"
 
 
+class NotTaken(PeerError):
+    """The place that the peer named for its data cannot be used, or refuses the data; trying again will not help."""
+
+    code = "not-taken"
+
+
 class Denied(PeerError):
     """The policy says no."""
 

@@ -129,7 +129,12 @@ class Uses(Protocol):
     def count(self, agreement_id: str, /) -> int:
         """Return how many uses are reserved or settled."""
 
-    def reserve(self, use: Use, /) -> None: ...
+    def has(self, id: str, /) -> bool:
+        """Return whether this use is among those that count."""
+
+    def reserve(self, use: Use, /) -> None:
+        """Count a use. One that is reserved again is settled: its first try may have sent bytes."""
+
     def settle(self, id: str, size: int, /) -> None: ...
     def release(self, id: str, /) -> None:
         """Forget a reservation. Only when it is certain that no byte left."""
@@ -270,3 +275,18 @@ class Source(Protocol):
 
     async def open(self, address: Mapping[str, str], request: DataRequest, /) -> DataResponse:
         """Answer a permitted request. Raises Unavailable when the origin does not answer."""
+
+
+class Sink(Protocol):
+    """One kind of place that data is pushed to, chosen by the endpoint type of its data address."""
+
+    def check(self, address: Mapping[str, str], /) -> str | None:
+        """Return what is wrong with an address, in words for the consumer that wrote it, or None."""
+
+    async def push(self, address: Mapping[str, str], headers: Mapping[str, str], chunks: AsyncIterator[bytes], /) -> None:
+        """Bring `chunks` there, whole; `headers` describe them.
+
+        Raises:
+            NotTaken: it refuses them, or is a place where we do not go.
+            Unavailable: it did not answer that it has them all.
+        """

@@ -25,6 +25,7 @@ from connector.dsp import criteria
 from connector.dsp.criteria import Query
 from connector.dsp.description import described
 from connector.dsp.offering import EDC, Asset, ContractDefinition, Criterion, PolicyDefinition
+from connector.dsp.transfer import FORMATS
 from connector.errors import InvalidFiles, Malformed, Problem
 from connector.identity.participant import Participant
 from connector.odrl import canonical, evaluate
@@ -32,7 +33,6 @@ from connector.odrl.model import Json, Policy, PolicyKind, Rule, RuleKind
 from connector.odrl.read import to_json
 from connector.odrl.terms import READ, USE
 
-FORMATS = ("HttpData-PULL",)
 OPEN = Rule(RuleKind.PERMISSION, USE)  # whoever, whenever
 
 

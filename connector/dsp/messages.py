@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar, TypeAlias
 
@@ -13,6 +14,7 @@ from connector.odrl.model import Json, Policy
 
 DSP_CONTEXT = "https://w3id.org/dspace/2025/1/context.jsonld"
 PROTOCOL = "dataspace-protocol-http:2025-1"
+HARMLESS = frozenset({"type", "baseUrl", "endpoint", "path", "method", "contentType", "authKey", "authType"})
 
 
 class Role(StrEnum):
@@ -61,6 +63,19 @@ class DataAddress:
             if prop.name == name or prop.name.endswith(("/" + name, "#" + name)):
                 return prop.value
         return None
+
+    def values(self) -> dict[str, str]:
+        """Return the properties by their short names; where there is no `baseUrl`, the endpoint is it."""
+        found = {re.split("[/#]", prop.name)[-1]: prop.value for prop in self.properties}
+        if self.endpoint is not None:
+            found.setdefault("baseUrl", self.endpoint)
+        return found
+
+    def harmless(self) -> DataAddress:
+        """Return the address without what may open a door: credentials, headers, and the query of a URL."""
+        kept = (prop for prop in self.properties if re.split("[/#]", prop.name)[-1] in HARMLESS)
+        properties = tuple(replace(prop, value=prop.value.partition("?")[0]) for prop in kept)
+        return replace(self, endpoint=self.endpoint and self.endpoint.partition("?")[0], properties=properties)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

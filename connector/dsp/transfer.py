@@ -23,6 +23,9 @@ class State(StrEnum):
     TERMINATED = "TERMINATED"
 
 
+PULL, PUSH = "HttpData-PULL", "HttpData-PUSH"
+FORMATS = (PULL, PUSH)  # how every dataset is offered: the consumer fetches it, or the provider brings it
+
 C, P, K, S = Role.CONSUMER, Role.PROVIDER, Kind, State
 
 OPEN = (S.REQUESTED, S.STARTED, S.SUSPENDED)
@@ -41,8 +44,9 @@ TRANSITIONS: Mapping[tuple[StrEnum | None, Role, Kind], StrEnum] = {
 class TransferProcess(Process):
     """One transfer process as one side holds it.
 
-    `data_address` is where the consumer pulls (as it received it). `epoch` grows with every suspension at the provider:
-    a token of an earlier epoch is dead (DSP-092).
+    `data_address` is where the consumer pulls (as it received it), `destination` where the provider pushes to (as the
+    consumer asked). `epoch` grows with every suspension at the provider: a token of an earlier epoch is dead (DSP-092),
+    and so is a push.
     """
 
     TABLE: ClassVar[Mapping[tuple[StrEnum | None, Role, Kind], StrEnum]] = TRANSITIONS
@@ -55,6 +59,7 @@ class TransferProcess(Process):
     dataset_id: str
     format: str
     data_address: DataAddress | None = field(default=None, repr=False)
+    destination: DataAddress | None = field(default=None, repr=False)
     epoch: int = 0
     callbacks: tuple[Json, ...] = ()
 
@@ -74,3 +79,8 @@ class TransferProcess(Process):
         if self.pending is K.START and self.role is P:
             return True
         return self.state is S.STARTED and self.pending not in (K.SUSPEND, K.COMPLETE)
+
+    @property
+    def pushes(self) -> bool:
+        """Whether we are to bring the data to the consumer now: from the moment that it knows of the start."""
+        return self.format == PUSH and self.role is P and self.state is S.STARTED and self.open_for_data

@@ -4,20 +4,24 @@ One commit per access admits it: the transfer process and the agreement as they 
 use and the audit row stand or fall together, so concurrent requests never exceed a count (odrl.md 37). A second one says how
 it ended. A reservation is given back only when it is certain that nothing left; HEAD, 304, 412 and 416 are no use.
 
+A push (`services.pushing`) is an access too, by the provider itself: admitted, counted and audited in the same way.
+
 `revoke` and the policy's own end of time reach a running response through the same `asyncio.Timeout`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from connector.dsp.messages import DataAddress, Role
 from connector.dsp.offering import Agreement, Asset
-from connector.dsp.transfer import TransferProcess
+from connector.dsp.transfer import PUSH, TransferProcess
 from connector.errors import ConnectorError, Denied, Forbidden, InvalidFiles, NotFound, Unavailable
 from connector.identity.participant import Participant
 from connector.identity.tokens import AccessClaims, AccessTokens
@@ -28,6 +32,7 @@ from connector.odrl.terms import READ
 from connector.ports import AuditRecord, Clock, DataRequest, DataResponse, Ids, Source, Store, Transaction, Use
 
 COMPILED_AT_MOST = 1_024  # agreements whose compiled policy is kept
+PIECE = 1024 * 1024  # bytes of a file that are read at once
 NOTHING_YET = DataResponse(503, {})
 
 
@@ -66,9 +71,10 @@ class Pull:
         return self.grant.transfer.correlation_id if self.grant else ""
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the response's chunks, counted."""
-        if self.response.chunks is not None:
-            async for chunk in self.response.chunks:
+        """Yield the response's bytes, counted, be they chunks or a file. Raises Unavailable when the source breaks off."""
+        chunks = self.response.chunks if self.response.file is None else _pieces(*self.response.file, self.response.intact)
+        if chunks is not None:
+            async for chunk in chunks:
                 self.sent += len(chunk)
                 yield chunk
 
@@ -113,10 +119,28 @@ class Access:
             Denied: the policy says no.
             NotFound, Unavailable: there is nothing to send.
         """
-        claims, pull = self._tokens.verify(token), Pull()
+        async with self._opened(self._tokens.verify(token), request, self._ids()) as pull:
+            yield pull
+
+    @asynccontextmanager
+    async def push(self, transfer_id: str) -> AsyncIterator[Pull]:
+        """Give what a push sends; no token is needed, for we carry the data ourselves. Raises what `open` does.
+
+        A push that is tried again is the same use: the data goes to one place, until it is there once. After a suspension
+        it is another.
+        """
+        claims = await self._store.read(lambda tx: self._own(tx, transfer_id))
+        if isinstance(claims, Refusal):
+            raise claims.error
+        async with self._opened(claims, DataRequest("GET", "", "", {}), claims.id) as pull:
+            yield pull
+
+    @asynccontextmanager
+    async def _opened(self, claims: AccessClaims, request: DataRequest, use: str) -> AsyncIterator[Pull]:
+        pull = Pull()
         try:
             async with self._limited(claims.transfer_id) as limit:
-                grant = pull.grant = await self._admit(claims, request)
+                grant = pull.grant = await self._admit(claims, request, use)
                 if (until := grant.decision.valid_until) is not None:
                     _shorten(limit, (until - self._clock()).total_seconds())
                 pull.response = await self._source(grant).open(grant.address, request)
@@ -157,9 +181,18 @@ class Access:
 
     # --- admitting ----------------------------------------------------------------------------------------------------
 
-    async def _admit(self, claims: AccessClaims, request: DataRequest) -> Grant:
-        use = self._ids()
+    def _own(self, tx: Transaction, transfer_id: str) -> AccessClaims | Refusal:
+        """Return what a token for this transfer process would say."""
+        transfer = tx.transfers.get(transfer_id)
+        agreement = tx.agreements.get(transfer.agreement_id) if transfer else None
+        if transfer is None or agreement is None:
+            return _closed("there is no such transfer process or agreement here")
+        return AccessClaims(
+            consumer=transfer.peer, agreement_id=agreement.id, transfer_id=transfer.id, policy_hash=agreement.policy_hash,
+            epoch=transfer.epoch, expires_at=self._clock(), id=f"{transfer.id}#push-{transfer.epoch}",
+        )  # fmt: skip
 
+    async def _admit(self, claims: AccessClaims, request: DataRequest, use: str) -> Grant:
         def work(tx: Transaction) -> Grant | Refusal:
             found = self._decide(tx, claims, None if request.method == "HEAD" else use)
             if isinstance(found, Refusal):
@@ -199,7 +232,8 @@ class Access:
             now=self._clock(),
             claims=dict(agreement.claims) | ({"purpose": agreement.purpose} if agreement.purpose else {}),
         )
-        decision = evaluate.decide(compiled, request, evaluate.State(uses=tx.uses.count(agreement.id)))
+        before = tx.uses.count(agreement.id) - (use is not None and tx.uses.has(use))
+        decision = evaluate.decide(compiled, request, evaluate.State(uses=before))
         if not decision.allowed:
             return Refusal(Denied(decision.coarse()), decision.why())
         address = self._address(tx, agreement.dataset_id)
@@ -290,7 +324,9 @@ class Access:
             ended: dict[str, Json] = {"bytes": pull.sent, "status": pull.response.status, "complete": pull.complete}
             detail = ended | _given(use=use)
             tx.audit.add(AuditRecord(self._clock(), "access.ended", pull.correlation_id, transfer.id, transfer.peer, detail))
-            return use is not None and _exhausted(grant, tx.uses.count(transfer.agreement_id))
+            if use is None or transfer.format == PUSH:  # a push ends with its completion
+                return False
+            return _exhausted(grant, tx.uses.count(transfer.agreement_id))
 
         try:
             exhausted = await self._store.transact(work)
@@ -316,6 +352,21 @@ class Access:
     def _audit(self, tx: Transaction, event: str, claims: AccessClaims, correlation: str, **detail: str | None) -> None:
         given = _given(token=claims.id, **detail)
         tx.audit.add(AuditRecord(self._clock(), event, correlation, claims.transfer_id, claims.consumer, given))
+
+
+async def _pieces(file: BinaryIO, offset: int, count: int, intact: Callable[[], bool]) -> AsyncIterator[bytes]:
+    """Yield `count` bytes of a file; the last piece only if the file is still the one that was begun."""
+
+    def read(at: int, size: int) -> bytes:
+        return os.pread(file.fileno(), size, at)  # asked here: a file that was closed meanwhile raises
+
+    end = offset + count
+    while offset < end:
+        piece = await asyncio.to_thread(read, offset, min(PIECE, end - offset))
+        offset += len(piece)
+        if not piece or (offset == end and not intact()):
+            raise Unavailable("the dataset changed while it was sent")
+        yield piece
 
 
 def _closed(why: str) -> Refusal:

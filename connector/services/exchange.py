@@ -40,6 +40,7 @@ class Unit:
     now: datetime
     send: list[Envelope] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)  # transfers whose data must stop now
+    opened: list[str] = field(default_factory=list)  # transfers whose data is to be pushed from now on
     states: list[tuple[str, str]] = field(default_factory=list)
     soon: bool = False  # a deadline was set that delivery's loop may not know yet
     refusal: ConnectorError | None = None  # raised once the commit is durable: remembering a refusal is a change too
@@ -63,6 +64,7 @@ class Desk:
     settings: Settings
     metrics: Metrics
     close: Callable[[str], None] = lambda _transfer: None  # ends running data of a transfer at once
+    push: Callable[[str], None] = lambda _transfer: None  # begins to push the data of a transfer
 
     async def run(self, work: Callable[[Unit], T]) -> T:
         """Commit one unit of work, then let its consequences happen."""
@@ -81,6 +83,8 @@ class Desk:
     def follow(self, unit: Unit) -> None:
         for transfer in unit.closed:
             self.close(transfer)
+        for transfer in unit.opened:
+            self.push(transfer)
         for family, state in unit.states:
             self.metrics.states.labels(family, state).inc()
         self.delivery.hand(unit.send)

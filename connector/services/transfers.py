@@ -12,6 +12,7 @@ from connector.dsp import dialects
 from connector.dsp.binding import SENDERS, Endpoint
 from connector.dsp.messages import (
     PROTOCOL,
+    DataAddress,
     Kind,
     Message,
     Role,
@@ -24,7 +25,7 @@ from connector.dsp.messages import (
 )
 from connector.dsp.offering import Agreement, Criterion
 from connector.dsp.process import PROMISES, Cause, CauseCode
-from connector.dsp.transfer import State, TransferProcess
+from connector.dsp.transfer import FORMATS, PULL, PUSH, State, TransferProcess
 from connector.errors import Conflict, IllegalTransition, Malformed, NotFound
 from connector.identity.participant import Participant
 from connector.odrl import evaluate
@@ -33,17 +34,18 @@ from connector.odrl.terms import READ
 from connector.ports import AuditRecord, Envelope, Processes, Query, Tokens, Transaction
 from connector.services.decisions import Decisions, End, Send
 from connector.services.exchange import Desk, Exchange, Unit, callback, correlation, told
-
-PULL = "HttpData-PULL"
-FORMATS = frozenset({PULL})
+from connector.services.pushing import NO_SINKS, Sinks
 
 
 class Transfers(Exchange[TransferProcess]):
     family = "transfers"
 
-    def __init__(self, desk: Desk, decisions: Decisions, tokens: Tokens, participant: str, callback_address: str) -> None:
+    def __init__(
+        self, desk: Desk, decisions: Decisions, tokens: Tokens, participant: str, callback_address: str,
+        sinks: Sinks = NO_SINKS,
+    ) -> None:  # fmt: skip
         super().__init__(desk)
-        self.decisions, self._tokens = decisions, tokens
+        self.decisions, self._tokens, self._sinks = decisions, tokens, sinks
         self._participant, self._callback = participant, callback_address
 
     def table(self, tx: Transaction) -> Processes[TransferProcess]:
@@ -52,10 +54,13 @@ class Transfers(Exchange[TransferProcess]):
     # --- beginning ----------------------------------------------------------------------------------------------------
 
     async def request(
-        self, agreement_id: str, format: str = PULL, address: str | None = None, *, callbacks: tuple[Json, ...] = (),
-        correlation_id: str | None = None, protocol: str | None = None,
+        self, agreement_id: str, format: str = PULL, address: str | None = None, *,
+        destination: DataAddress | None = None, callbacks: tuple[Json, ...] = (), correlation_id: str | None = None,
+        protocol: str | None = None,
     ) -> TransferProcess:  # fmt: skip
         """Begin as consumer under an agreement in force; `address` and `protocol` None: as it was negotiated.
+
+        `destination` is where a push goes to (DSP-085).
 
         Raises:
             NotFound: no such agreement.
@@ -80,13 +85,13 @@ class Transfers(Exchange[TransferProcess]):
             begun = TransferProcess(
                 id=self.desk.ids(), role=Role.CONSUMER, peer=agreement.provider, peer_address=callback(where),
                 agreement_id=agreement.id, dataset_id=agreement.dataset_id, format=format, callbacks=callbacks,
-                protocol=spoken,
-                purpose=agreement.purpose, correlation_id=correlation_id or correlation(), created_at=unit.now,
-                updated_at=unit.now, deadline=unit.now + self.desk.settings.deciding.deadline,
+                destination=destination, protocol=spoken, purpose=agreement.purpose,
+                correlation_id=correlation_id or correlation(), created_at=unit.now, updated_at=unit.now,
+                deadline=unit.now + self.desk.settings.deciding.deadline,
             )  # fmt: skip
             message = TransferRequest(
                 id=self.desk.ids(), consumer_pid=begun.id, agreement_id=agreement.id, format=format,
-                callback_address=self.listening(spoken),
+                callback_address=self.listening(spoken), data_address=destination,
             )  # fmt: skip
             committed = self.commit(unit, begun, message)
             unit.tx.transfers.put(committed)
@@ -140,9 +145,19 @@ class Transfers(Exchange[TransferProcess]):
         return TransferProcess(
             id=self.desk.ids(), role=Role.PROVIDER, peer=caller.id, peer_pid=message.consumer_pid, protocol=protocol,
             peer_address=callback(message.callback_address), agreement_id=agreement.id, dataset_id=agreement.dataset_id,
-            format=message.format, claims=dict(caller.claims), correlation_id=correlation(), created_at=unit.now,
-            updated_at=unit.now,
+            destination=self._destination(message), format=message.format, claims=dict(caller.claims),
+            correlation_id=correlation(), created_at=unit.now, updated_at=unit.now,
         )  # fmt: skip
+
+    def _destination(self, message: TransferRequest) -> DataAddress | None:
+        """Return where a push goes to; a pull's data address is nothing to us (DSP-085). Raises Malformed."""
+        if message.format != PUSH:
+            return None
+        if message.data_address is None:
+            raise Malformed(f"dataAddress is missing: a {PUSH} needs the address that the data is to be brought to")
+        if wrong := self._sinks.check(message.data_address):
+            raise Malformed(f"dataAddress: {wrong}")
+        return message.data_address
 
     def _read(self, unit: Unit, process: TransferProcess, message: TransferMessage) -> TransferProcess:
         match message:
@@ -154,10 +169,14 @@ class Transfers(Exchange[TransferProcess]):
 
     def _flow(self, unit: Unit, process: TransferProcess) -> TransferProcess:
         """Let data flow, or stop it, as the process says; runs in the commit that moves it."""
+        if process.ended and process.destination is not None:
+            process = replace(process, destination=process.destination.harmless())
         if process.role is not Role.PROVIDER:
             return replace(process, data_address=None) if process.ended else process
         if process.open_for_data:
             unit.soon = True
+            if process.pushes:
+                unit.opened.append(process.id)
             return replace(process, deadline=self._valid_until(unit, process))
         unit.closed.append(process.id)
         if process.state is State.SUSPENDED or process.pending is Kind.SUSPEND:
@@ -262,7 +281,7 @@ class Transfers(Exchange[TransferProcess]):
             return (process, agreement) if process and agreement else None
 
         found = await self.desk.store.read(load)
-        if found is None or found[0].role is not Role.PROVIDER:
+        if found is None or found[0].role is not Role.PROVIDER or found[0].format != PULL:
             return message
         return replace(message, data_address=self._tokens.issue(*found))
 

@@ -98,8 +98,13 @@ class UsesTable:
     def reserve(self, use: Use, /) -> None:
         values = (use.id, use.agreement_id, use.transfer_id, to_micros(use.at), use.settled, use.bytes)
         self._db.run(
-            "INSERT INTO uses (id, agreement_id, transfer_id, at, settled, bytes) VALUES (?, ?, ?, ?, ?, ?)", values
+            "INSERT INTO uses (id, agreement_id, transfer_id, at, settled, bytes) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET settled = 1",
+            values,
         )
+
+    def has(self, id: str, /) -> bool:
+        return self._db.first("SELECT 1 FROM uses WHERE id = ?", (id,)) is not None
 
     def settle(self, id: str, size: int, /) -> None:
         self._db.run("UPDATE uses SET settled = 1, bytes = ? WHERE id = ?", (size, id))

@@ -73,7 +73,7 @@ def ids(offering: Offering, caller: Participant = AARHUS, **query: Any) -> list[
 # --- on the wire -----------------------------------------------------------------------------------------------------
 
 
-def test_a_dataset_has_its_offers_and_one_way_to_get_it() -> None:
+def test_a_dataset_has_its_offers_and_two_ways_to_get_it() -> None:
     """DSP-039, DSP-040, DSP-041, DSP-042, DSP-043."""
     (dataset,) = seen(build([asset("trial")], [define("d", "only-aarhus", is_id("trial"))]))
     (offer,) = dataset.pop("hasPolicy")
@@ -83,7 +83,7 @@ def test_a_dataset_has_its_offers_and_one_way_to_get_it() -> None:
         "distribution": [
             {
                 "@type": "Distribution",
-                "format": "HttpData-PULL",
+                "format": name,
                 "accessService": {
                     "@id": URL + "#service",
                     "@type": "DataService",
@@ -91,6 +91,7 @@ def test_a_dataset_has_its_offers_and_one_way_to_get_it() -> None:
                     "endpointURL": URL,
                 },
             }
+            for name in ("HttpData-PULL", "HttpData-PUSH")
         ],
     }
     assert UUID(offer.pop("@id"))
@@ -395,8 +396,10 @@ def test_a_reader_of_json_ld_finds_every_property_as_the_file_said_it() -> None:
     own = {"@id", "@type", "http://www.w3.org/ns/odrl/2/hasPolicy", "http://www.w3.org/ns/dcat#distribution"}
     assert seen_by_reader.keys() == own | described.keys()
     assert {iri: seen_by_reader[iri] for iri in described} == described
-    (distribution,) = seen_by_reader["http://www.w3.org/ns/dcat#distribution"]
-    assert distribution["http://purl.org/dc/terms/format"][0]["@id"].endswith("HttpData-PULL")
+    formats = [
+        d["http://purl.org/dc/terms/format"][0]["@id"] for d in seen_by_reader["http://www.w3.org/ns/dcat#distribution"]
+    ]
+    assert [name.rpartition("HttpData-")[2] for name in formats] == ["PULL", "PUSH"]
 
 
 def test_one_asset_more_or_less_gives_what_building_anew_gives() -> None:

@@ -321,11 +321,13 @@ async def test_a_use_counts_from_its_reservation_until_it_is_released(store: Sto
     assert await store.read(lambda tx: (tx.uses.count("a2"), tx.uses.count("none"))) == (1, 0)
 
 
-async def test_a_use_is_reserved_once(store: Store) -> None:
-    await store.transact(lambda tx: tx.uses.reserve(use()))
-    with pytest.raises(Conflict):
+async def test_a_use_that_is_reserved_again_counts_once_and_cannot_be_given_back(store: Store) -> None:
+    """A push that is tried again: its first try may have sent bytes."""
+    assert not await store.read(lambda tx: tx.uses.has(use().id))
+    for _ in range(2):
         await store.transact(lambda tx: tx.uses.reserve(use()))
-    assert await store.read(lambda tx: tx.uses.count("a1")) == 1
+    await store.transact(lambda tx: tx.uses.release(use().id))
+    assert await store.read(lambda tx: (tx.uses.count("a1"), tx.uses.has(use().id))) == (1, True)
 
 
 async def test_a_hundred_at_once_never_use_an_agreement_more_often_than_it_allows(store: Store) -> None:

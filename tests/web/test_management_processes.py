@@ -275,10 +275,36 @@ async def test_an_unknown_contract_id_is_a_wrong_request(api: Rig) -> None:
     assert (status, errors[0]["type"]) == (400, "InvalidRequest")
 
 
-async def test_a_push_is_refused_instead_of_ignored(api: Rig) -> None:
-    body = TRANSFER_REQUEST | {"transferType": "HttpData-PUSH", "dataDestination": {"type": "HttpData"}}
-    status, errors = await api.call("POST", TRANSFERS, body)
-    assert (status, errors[0]["path"]) == (400, EDC + "transferType")
+PUSH = TRANSFER_REQUEST | {"transferType": "HttpData-PUSH"}
+TO = {"type": "HttpData", "baseUrl": "https://aarhus.example/in?sig=s3cret", "method": "PUT"}
+
+
+@pytest.mark.parametrize(
+    ("destination", "path"),
+    [
+        (None, "dataDestination"),
+        ({"type": "HttpData"}, f"dataDestination/{EDC}baseUrl"),
+        (TO | {"secretName": "ours"}, f"dataDestination/{EDC}secretName"),
+    ],
+)
+async def test_a_push_says_where_to(api: Rig, destination: object, path: str) -> None:
+    status, errors = await api.call("POST", TRANSFERS, PUSH | {"dataDestination": destination})
+    assert (status, [error["path"] for error in errors]) == (400, [EDC + path])
+
+
+async def test_the_destination_of_a_push_is_shown_without_what_opens_it(api: Rig) -> None:
+    await api.put(negotiations=[DONE], agreements=[OURS])
+    to = TO | {"authKey": "X-Key", "authCode": "s3cret", "header:X-More": "s3cret"}
+    status, begun = await api.call("POST", TRANSFERS, PUSH | {"dataDestination": to})
+    assert status == 200, begun
+    status, shown = await api.call("GET", f"{TRANSFERS}/{begun['@id']}")
+    assert "s3cret" not in str(shown)
+    assert shown["dataDestination"]["baseUrl"] == "https://aarhus.example/in"
+    assert (shown["dataDestination"]["method"], shown["dataDestination"]["authKey"]) == ("PUT", "X-Key")
+    stored = await api.store.read(lambda tx: tx.transfers.get(begun["@id"]))
+    assert stored is not None
+    assert stored.destination is not None
+    assert stored.destination.values() == {name: value for name, value in to.items() if name != "type"}
 
 
 @pytest.mark.parametrize("missing", ["contractId", "protocol", "transferType"])
