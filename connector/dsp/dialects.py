@@ -58,6 +58,7 @@ DIALECTS = (
     # Never published with a context of its own: EDC's, of the releases before 0.11.
     Dialect("dataspace-protocol-http", ("v0.8", "0.8"), "", W3ID + "v0.8/", {**INLINE, "dspace": W3ID + "v0.8/"}),
 )
+UNVERSIONED = DIALECTS[-1].protocol
 BY_PROTOCOL: Mapping[str, Dialect] = {dialect.protocol: dialect for dialect in DIALECTS}
 # What else says a dialect: 2024-1 as the specification spells it.
 ALIASES = {"dataspace-protocol-http:2024-1": "dataspace-protocol-http:2024/1"}
@@ -79,7 +80,7 @@ def named(protocol: str, address: str | None) -> Dialect:
     """
     found = of(protocol)
     end = (address or "").rstrip("/")
-    return next((each for each in DIALECTS if found.path == "" and _ends(end, each)), found)
+    return next((each for each in DIALECTS if protocol == UNVERSIONED and _ends(end, each)), found)
 
 
 def announced(below: str) -> tuple[Version, ...]:

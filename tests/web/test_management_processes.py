@@ -97,7 +97,7 @@ async def test_an_offer_may_be_prefixed_or_expanded(api: Rig) -> None:
         ({"counterPartyAddress": None}, EDC + "counterPartyAddress"),
         ({"counterPartyAddress": "ftp://x"}, EDC + "counterPartyAddress"),
         ({"protocol": None}, EDC + "protocol"),
-        ({"protocol": "dataspace-protocol-http:2024-1"}, EDC + "protocol"),
+        ({"protocol": "dataspace-protocol-http:2023-9"}, EDC + "protocol"),
         ({"policy": None}, EDC + "policy"),
         ({"policy": {"assigner": PEER, "target": "lung"}}, EDC + "policy/@id"),
         ({"policy": {"@id": "o", "target": "lung"}}, EDC + "policy/http://www.w3.org/ns/odrl/2/assigner"),

@@ -13,23 +13,23 @@ from connector.web.management.operation import AsIs, Call, Operation, Parts, add
 
 async def request(parts: Parts, call: Call) -> AsIs:
     body = call.body
-    protocol(body)
+    version = protocol(body)
     where = address(body) or ""
     peer = body.text("counterPartyId") or where
     spec = body.object("querySpec")
     asked = None if spec is None else query.wire(query.read(spec), spec.node)
     body.check()
-    return await from_peer(parts.catalogs.request(peer, where, asked))
+    return await from_peer(parts.catalogs.request(peer, where, asked, version))
 
 
 async def dataset(parts: Parts, call: Call) -> AsIs:
     body = call.body
-    protocol(body)
+    version = protocol(body)
     where = address(body) or ""
     peer = body.text("counterPartyId") or where
     id = body.mandatory("@id")
     body.check()
-    return await from_peer(parts.catalogs.dataset(peer, where, id))
+    return await from_peer(parts.catalogs.dataset(peer, where, id, version))
 
 
 async def from_peer(asking: Awaitable[dict[str, Json]]) -> AsIs:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from connector.dsp.messages import PROTOCOL
 from connector.dsp.negotiation import Negotiation
 from connector.errors import InvalidFiles
 from connector.odrl import read as odrl
@@ -35,14 +34,14 @@ COLUMNS = query.Columns(
 
 async def create(parts: Parts, call: Call) -> Node:
     body = call.body
-    protocol(body)
+    version = protocol(body)
     where = address(body) or ""
     offer, assigner = read_offer(body)
     peer = body.text("counterPartyId") or assigner
     found = callbacks(body)
     purpose = body.text("purpose")
     body.check()
-    begun = await parts.negotiations.request(peer, where, offer, purpose=purpose, callbacks=found)
+    begun = await parts.negotiations.request(peer, where, offer, purpose=purpose, callbacks=found, protocol=version)
     return id_response(begun.id, begun.created_at)
 
 
@@ -125,7 +124,7 @@ async def find(parts: Parts, id: str) -> Negotiation:
 def show(negotiation: Negotiation) -> Node:
     return shared(negotiation) | {
         "@type": NOUN,
-        "protocol": PROTOCOL,
+        "protocol": negotiation.protocol,
         "assetId": negotiation.dataset_id,
         "contractAgreementId": negotiation.agreement_id,
         "callbackAddresses": list(negotiation.callbacks),
