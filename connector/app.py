@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
@@ -53,6 +53,8 @@ from connector.web import data, dsp, health, management
 from connector.web.server import application
 
 log = structlog.get_logger()
+
+IDLE = timedelta(seconds=75)  # a connection that sends no whole request in this time is closed; proxies keep theirs for 60
 
 
 def utc_now() -> datetime:
@@ -265,7 +267,9 @@ def _identity(settings: Settings, keys: Keys) -> tuple[Identity, Callable[[str],
 
 
 async def _listen(stack: AsyncExitStack, app: web.Application, host: str, port: int) -> str:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, handler_cancellation=True)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=2.0, handler_cancellation=True, keepalive_timeout=IDLE.total_seconds()
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     try:
