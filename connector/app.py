@@ -112,6 +112,7 @@ class Connector:
         self.access.on_exhausted = self._exhausted
         self.delivery.serve({"negotiations": self.negotiations, "transfers": self.transfers})
         self._listening = Listening()
+        self._notices = {"files": self._files_noticed, "trust": self._trust_noticed, "keys": self._keys_noticed}
         self._stack = AsyncExitStack()
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -158,7 +159,6 @@ class Connector:
     async def _in_force(self, published: Published) -> None:
         await self.offerings.reload((list(published.assets), list(published.policies), list(published.definitions)))
         self._listening.files = None
-        self.metrics.files_valid.set(1)
         for problem in self.offerings.current.problems:
             log.warning("offering.left-out", problem=str(problem))
         log.info("files.in-force", datasets=len(published.assets), policies=len(published.policies), digest=published.digest)
@@ -171,7 +171,6 @@ class Connector:
             await self._in_force(found)
         except ConnectorError as error:
             self._listening.files = str(error)
-            self.metrics.files_valid.set(0)
             log.error("files.refused", problems=str(error).splitlines(), in_force="the last good version")
 
     # --- surfaces -----------------------------------------------------------------------------------------------------
@@ -188,15 +187,13 @@ class Connector:
             self.edrs, self.history, utc_now, new_id, self.settings.management, self.federation, self._data_plane(),
             self.callers, self._partners,
         )  # fmt: skip
-        checks = {
-            "store": self._store_ready, "public listener": self._public_ready, "files": self._files_ready,
-            "trust": self._trust_ready, "keys": self._keys_ready,
-        }  # fmt: skip
-        probes = health.routes(checks, self.metrics, self._measure)
+        checks = {"store": self._store_ready, "public listener": self._public_ready, "keys": self._keys_ready}
+        probes = health.routes(checks, self._notices, self.metrics, self._measure)
         return application("private", management.routes(parts) + probes, self.metrics)
 
     async def _measure(self) -> None:
         """Bring the gauges up to date that nothing else moves."""
+        self.metrics.files_valid.set(not any([await notice() for notice in self._notices.values()]))
         with suppress(ConnectorError):  # the store does not answer: readiness says so, the last figure stays
             self.metrics.outbox.set(await self.store.read(lambda tx: tx.outbox.depth()))
 
@@ -210,19 +207,25 @@ class Connector:
     async def _public_ready(self) -> str | None:
         return None if self._listening.public else "does not listen"
 
-    async def _files_ready(self) -> str | None:
-        problems = self._listening.files
-        return f"the last good version is in force; the files have problems: {problems}" if problems else None
-
-    async def _trust_ready(self) -> str | None:
-        problem = self.identity.problem if isinstance(self.identity, TrustIdentity) else None
-        return f"the last good trust file is in force; it has problems: {problem}" if problem else None
-
     async def _keys_ready(self) -> str | None:
         try:
             self.keys.signing(utc_now())
         except OperatorError as error:
             return str(error)
+        return None
+
+    # A broken edit changes nothing: we serve on with what was good, and these say what is wrong.
+
+    async def _files_noticed(self) -> str | None:
+        problems = self._listening.files
+        return f"the last good version is in force; the files have problems: {problems}" if problems else None
+
+    async def _trust_noticed(self) -> str | None:
+        problem = self.identity.problem if isinstance(self.identity, TrustIdentity) else None
+        return f"the last good trust file is in force; it has problems: {problem}" if problem else None
+
+    async def _keys_noticed(self) -> str | None:
+        self.keys.valid(utc_now())  # reads the folder again where it has changed
         return f"the keys read last are in use; the folder has problems: {self.keys.problem}" if self.keys.problem else None
 
     def _partners(self) -> Collection[Partner]:

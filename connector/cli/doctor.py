@@ -150,6 +150,9 @@ def _listeners(own: Settings, alive: bool) -> Iterator[Finding]:
 def _ready(client: httpx.Client, own: Settings) -> Finding:
     response = client.get(f"{private_url(own)}/health/ready")
     if response.status_code == 200:
+        if notices := response.json().get("notices"):
+            told = "; ".join(f"{name}: {text}" for name, text in notices.items())
+            return Finding("ready", "warning", f"the connector serves, but {told[:500]}", f"`connector check {own.root}`")
         return Finding("ready", "good", "the connector says it is ready")
     return Finding("ready", "bad", f"the connector says it is not: {response.text[:500]}")
 

@@ -29,17 +29,24 @@ VERSIONS = {
 Check = Callable[[], Awaitable[str | None]]  # what is wrong, in words; None: ready
 
 
-def routes(checks: Mapping[str, Check], metrics: Metrics, measure: Callable[[], Awaitable[None]]) -> list[web.RouteDef]:
-    """Return the routes. `measure` brings the gauges up to date, right before they are read."""
+def routes(
+    checks: Mapping[str, Check], notices: Mapping[str, Check], metrics: Metrics, measure: Callable[[], Awaitable[None]]
+) -> list[web.RouteDef]:
+    """Return the routes. What `checks` find keeps us from serving; `notices` are for the operator, and we serve on.
+
+    `measure` brings the gauges up to date, right before they are read.
+    """
 
     async def live(request: web.Request) -> web.Response:
         return _json({"status": "live"})
 
     async def ready(request: web.Request) -> web.Response:
         found = {name: await check() for name, check in checks.items()}
-        wrong = {name: text for name, text in found.items() if text}
+        noticed = {name: text for name, notice in notices.items() if (text := await notice())}
         parts = {name: text or "ready" for name, text in found.items()}
-        return _json({"status": "not ready" if wrong else "ready", "parts": parts}, 503 if wrong else 200)
+        wrong = any(found.values())
+        answer = {"status": "not ready" if wrong else "ready", "parts": parts, "notices": noticed}
+        return _json(answer, 503 if wrong else 200)
 
     async def prometheus(request: web.Request) -> web.Response:
         await measure()

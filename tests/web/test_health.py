@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,29 +23,41 @@ def trusting(tmp_path: Path) -> Settings:
     return replace(settings(tmp_path, "odense"), identity=IdentitySettings(), delivering=Delivering())
 
 
-async def ready(session: ClientSession, url: str) -> tuple[int, dict[str, str]]:
-    async with session.get(f"{url}/health/ready") as answer:
-        return answer.status, (await answer.json())["parts"]
+async def ready(session: ClientSession, url: str) -> tuple[int, dict[str, str], bool]:
+    """Return the status of readiness, its notices, and whether the metric calls the files valid."""
+    async with session.get(f"{url}/health/ready") as answer, session.get(f"{url}/metrics") as shown:
+        valid = "connector_files_valid 1.0" in (await shown.text()).splitlines()
+        return answer.status, (await answer.json())["notices"], valid
 
 
-async def test_a_broken_trust_file_is_seen_at_readiness_until_it_is_mended(trusting: Settings) -> None:
+async def test_a_broken_edit_is_noticed_and_the_connector_serves_on(trusting: Settings) -> None:
     file = trusting.root / "trust.toml"
     async with build(trusting) as connector, ClientSession() as session:
-        assert (await ready(session, connector.management_url))[0] == 200
+        assert await ready(session, connector.management_url) == (200, {}, True)
         file.write_text("[[participant]\n")
-        status, parts = await ready(session, connector.management_url)
-        assert (status, f"{file}:1:" in parts["trust"]) == (503, True)
+        status, notices, valid = await ready(session, connector.management_url)
+        assert (status, f"{file}:1:" in notices["trust"], valid) == (200, True, False)
         file.write_text("# nobody yet\n")
-        assert await ready(session, connector.management_url) == (200, dict.fromkeys(parts, "ready"))
+        assert await ready(session, connector.management_url) == (200, {}, True)
 
 
-async def test_a_key_that_others_can_read_is_seen_at_readiness(trusting: Settings) -> None:
+async def test_a_key_that_others_can_read_is_noticed(trusting: Settings) -> None:
     async with build(trusting) as connector, ClientSession() as session:
         loose = trusting.root / "keys" / "loose.jwk"
         loose.write_text("{}")
         loose.chmod(0o644)
-        status, parts = await ready(session, connector.management_url)
-    assert (status, f"chmod 600 {loose}" in parts["keys"]) == (503, True)
+        status, notices, valid = await ready(session, connector.management_url)
+    assert (status, f"chmod 600 {loose}" in notices["keys"], valid) == (200, True, False)
+
+
+async def test_without_a_key_that_is_valid_now_the_connector_is_not_ready(trusting: Settings) -> None:
+    async with build(trusting) as connector, ClientSession() as session:
+        connector.keys.rotate(timedelta(0), datetime.now(UTC) - timedelta(days=1))
+        for file in (trusting.root / "keys").iterdir():
+            if json.loads(file.read_text()).get("exp") is None:
+                file.unlink()
+        status, _, _ = await ready(session, connector.management_url)
+    assert status == 503
 
 
 async def test_a_scrape_alone_shows_the_messages_that_no_partner_takes(tmp_path: Path) -> None:
