@@ -20,7 +20,7 @@ help:
 	@echo 'make tck      the conformance kit of the Dataspace Protocol alone'
 	@echo 'make bench    measures, and writes a table into benchmarks/'
 	@echo 'make dist     wheel and sdist into dist/'
-	@echo 'make setup-ci what a test needs beyond Python (Java, Maven), by apt; as root'
+	@echo 'make setup-ci what a test needs beyond Python (Java, Maven, Node), by apt; as root'
 
 demo: $(VENV)/.demo
 	@$(BIN)/connector demo $(ARGS)

@@ -43,6 +43,8 @@ url = {quoted(public_url)}  # its address as partners see it
 host = "127.0.0.1"
 port = {management_port}
 api_key = {quoted(key)}
+# Tokens of your OAuth2 server, beside the key; jwks is a file in this folder or an address:
+# jwt = {{ issuer = "https://login.example/realms/it", audience = "connector", jwks = "https://login.example/certs" }}
 # max_body = 4000000       # bytes of one request
 
 [identity]
@@ -67,6 +69,12 @@ approval = "policy"        # "manual": nothing is agreed before a person says `c
 
 [network]
 # allow = ["10.1.0.0/16"]  # private addresses that may be called; all others are refused outside development
+
+[federation]  # other connectors' catalogues, fetched now and then, for POST /management/v3/catalogs/request
+# nodes = [{{ id = "urn:connector:partner", url = "https://connector.partner.example/dsp/2025-1" }}]
+# partners = false         # true: those of trust.toml that have a dsp address, too
+# every = "10m"
+# keep = "1d"              # what a node said last, while it is silent
 """
 
 

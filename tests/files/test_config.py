@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.config import Settings, duration, load
+from connector.config import Jwt, Settings, duration, load
 from connector.errors import InvalidFiles
 
 GOOD = """\
@@ -48,6 +48,48 @@ def test_a_good_file_gives_its_settings_and_defaults_for_the_rest(tmp_path: Path
     assert settings.delivering.timeout == timedelta(seconds=30)
     assert settings.network.allow == ("10.0.0.0/8", "lab.odense.example")
     assert settings.management.port == 8081
+
+
+TABLES = """
+[management.jwt]
+issuer = "https://login.example"
+audience = "connector"
+jwks = "jwks.json"
+
+[[federation.nodes]]
+id = "urn:a"
+url = "https://a.example/dsp/2025-1"
+
+[[federation.nodes]]
+id = "urn:b"
+url = "https://b.example/dsp/2025-1"
+"""
+
+
+def test_a_setting_can_be_a_table_of_its_own(tmp_path: Path) -> None:
+    settings = read(tmp_path, GOOD + TABLES)
+    assert settings.management.jwt == Jwt("https://login.example", "connector", "jwks.json")
+    assert [node.id for node in settings.federation.nodes] == ["urn:a", "urn:b"]
+
+
+@pytest.mark.parametrize(
+    "before, after, says",
+    [
+        ('issuer = "https://login.example"', "", "management.jwt is a table with issuer, audience, jwks"),
+        ('audience = "connector"', 'audience = ""', "management.jwt is a table with"),
+        ('"jwks.json"', '"http://login.example/keys"', "management.jwt jwks is 'http://login.example/keys', which anyone"),
+        ('[[federation.nodes]]\nid = "urn:a"', '[federation.nodes]\nid = "urn:a"', "config-toml"),
+        ('url = "https://b.example/dsp/2025-1"', 'url = "b.example"', "federation.nodes url is 'b.example'"),
+        ('url = "https://b.example/dsp/2025-1"', 'uri = "x"', "federation.nodes is a table with id, url"),
+    ],
+)
+def test_a_wrong_table_is_refused(tmp_path: Path, before: str, after: str, says: str) -> None:
+    assert says in "\n".join(problems(tmp_path, GOOD + TABLES.replace(before, after)))
+
+
+def test_tokens_too_let_the_management_api_listen_beyond_this_machine(tmp_path: Path) -> None:
+    open_to_all = '[management]\nhost = "0.0.0.0"\n'
+    assert read(tmp_path, GOOD + open_to_all + TABLES).management.jwt is not None
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from aiohttp import ClientSession
 from connector.app import build
 from connector.config import Delivering, IdentitySettings, Settings
 from connector.odrl.model import Policy, PolicyKind
+from connector.web import health
 from tests.pair.conftest import free_port, settings
 
 
@@ -68,3 +69,31 @@ async def test_a_scrape_alone_shows_the_messages_that_no_partner_takes(tmp_path:
         async with session.get(f"{connector.management_url}/metrics") as answer:
             shown = await answer.text()
     assert "connector_outbox_messages 1.0" in shown.splitlines()
+
+
+@pytest.mark.parametrize("base", ["/api", "/observability"])
+async def test_edcs_checks_and_versions_are_answered_as_edc_answers(trusting: Settings, base: str) -> None:
+    """management-api.md: 200 or 503 with the same body, without a key."""
+    keyed = replace(trusting, management=replace(trusting.management, api_key="a key"))
+    async with build(keyed) as connector, ClientSession(connector.management_url) as session:
+        for probe in ("health", "readiness", "liveness", "startup"):
+            async with session.get(f"{base}/check/{probe}") as answer:
+                found = await answer.json()
+                assert (answer.status, found["isSystemHealthy"]) == (200, True)
+                assert all(part["isHealthy"] and part["component"] for part in found["componentResults"])
+        async with session.get("/v1/version") as answer:
+            management = (await answer.json())["management"]
+            assert [row["urlPath"] for row in management] == ["/v3", "/v4"]
+            assert all(row.keys() == {"version", "urlPath", "lastUpdated", "maturity"} for row in management)
+
+
+def test_what_is_wrong_is_told_in_edcs_words() -> None:
+    wrong, code = health.status({"store": "the disk is full", "files": None})
+    assert code == 503
+    assert wrong == {
+        "isSystemHealthy": False,
+        "componentResults": [
+            {"component": "store", "isHealthy": False, "failure": {"messages": ["the disk is full"]}},
+            {"component": "files", "isHealthy": True},
+        ],
+    }

@@ -14,11 +14,12 @@ import pytest
 from connector.dsp.negotiation import State
 from connector.dsp.offering import EDC
 from connector.jsonld.document import expand
+from connector.ports import Answer
 from connector.web.management import typed
 from connector.web.management.errors import ValidationFailure
 from connector.web.management.jsonld import V4_CONTEXT
 from tests.store.records import agreement, negotiation
-from tests.web.management_rig import AGREEMENT, PEER, PEER_ADDRESS, US, Rig
+from tests.web.management_rig import AGREEMENT, NOW, PEER, PEER_ADDRESS, US, Rig
 
 SCHEMAS = Path(__file__).parents[2].parent / "shared/ref/edc-management/schema"
 CONTEXT = [V4_CONTEXT]
@@ -254,3 +255,27 @@ async def test_the_built_in_data_plane_is_listed_and_stays(api: Rig) -> None:
     assert (await api.call("PUT", "/dataplanes", {"dataplaneId": "other"}))[0] == 400
     assert (await api.call("DELETE", "/dataplanes/other"))[0] == 404
     assert (await api.call("DELETE", "/dataplanes/urn:plane"))[0] == 409
+
+
+# --- the federated catalogue ----------------------------------------------------------------------------------------
+
+
+async def test_the_federated_catalogue_is_asked_in_every_version(api: Rig) -> None:
+    inner = {"@id": "urn:inner", "@type": "Catalog", "dataset": [{"@id": "heart", "@type": "Dataset"}]}
+    catalog = {
+        "@context": ["https://w3id.org/dspace/2025/1/context.jsonld"], "@id": "urn:c", "@type": "Catalog",
+        "participantId": PEER, "service": [{"@id": "urn:s", "@type": "DataService", "endpointURL": PEER_ADDRESS}],
+        "catalog": [inner],
+    }  # fmt: skip
+    api.peers.answers = [Answer(200, json.dumps(catalog).encode())]
+    await api.parts.federation.crawl()
+    for api.version, path in (("v3", "/catalogs/request"), ("v4", "/catalogs/request"), ("v1alpha", "/catalog/query")):
+        (found,) = await api.ok("POST", path)
+        assert found["participantId"] == PEER
+        assert found[EDC + "lastSeen"] == NOW.isoformat()
+        assert found["catalog"] == [inner]
+        (flat,) = await api.ok("POST", path + "?flatten=true")
+        assert [one["@id"] for one in flat["dataset"]] == ["heart"]
+    for left, right, count in (("participantId", PEER, 1), ("originator", PEER_ADDRESS, 1), ("participantId", "other", 0)):
+        spec = {"filterExpression": [{"operandLeft": left, "operator": "=", "operandRight": right}]}
+        assert len(await api.ok("POST", path, spec)) == count
