@@ -28,8 +28,8 @@ from connector.identity.tokens import AccessClaims, AccessTokens
 from connector.observe import Metrics
 from connector.odrl import evaluate
 from connector.odrl.model import Json
-from connector.odrl.terms import READ
 from connector.ports import AuditRecord, Clock, DataRequest, DataResponse, Ids, Source, Store, Transaction, Use
+from connector.services.decisions import under
 
 COMPILED_AT_MOST = 1_024  # agreements whose compiled policy is kept
 PIECE = 1024 * 1024  # bytes of a file that are read at once
@@ -224,14 +224,7 @@ class Access:
             compiled = self._policy(agreement)
         except InvalidFiles as error:
             return Refusal(Denied("the agreement's policy cannot be carried out here"), str(error))
-        request = evaluate.Request(
-            scope=evaluate.Scope.ACCESS,
-            action=READ,
-            target=agreement.dataset_id,
-            assignee=agreement.consumer,
-            now=self._clock(),
-            claims=dict(agreement.claims) | ({"purpose": agreement.purpose} if agreement.purpose else {}),
-        )
+        request = under(agreement, evaluate.Scope.ACCESS, self._clock())
         before = tx.uses.count(agreement.id) - (use is not None and tx.uses.has(use))
         decision = evaluate.decide(compiled, request, evaluate.State(uses=before))
         if not decision.allowed:

@@ -8,6 +8,7 @@ services.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from connector.config import Deciding
@@ -15,6 +16,7 @@ from connector.dsp import negotiation as n
 from connector.dsp import transfer as t
 from connector.dsp.messages import Kind, Role
 from connector.dsp.negotiation import Negotiation
+from connector.dsp.offering import Agreement
 from connector.dsp.process import CauseCode
 from connector.dsp.transfer import TransferProcess
 from connector.errors import InvalidFiles, Problem
@@ -81,8 +83,8 @@ class ByPolicy:
         offer = self._offerings.current.offer(now.offer.uid, now.dataset_id)
         if offer is None:
             return End(CauseCode.POLICY, f"offer {now.offer.uid} is not on offer any more: request the catalog again")
-        if now.offer.problems:  # never agreed with the term dropped (odrl.md 26)
-            return End(CauseCode.POLICY, f"the terms are not understood: {_words(now.offer.problems)}")
+        if problems := _not_understood(now.offer):  # never agreed with the term dropped (odrl.md 26), not by a person either
+            return End(CauseCode.POLICY, f"the terms are not understood: {_words(problems)}")
         if canonical.same_terms(now.offer, offer.policy):
             return self._agree(now)
         change = "; ".join(canonical.difference(offer.policy, now.offer)[:5])
@@ -97,7 +99,11 @@ class ByPolicy:
             compiled = evaluate.compile(now.offer)
         except InvalidFiles as error:
             return End(CauseCode.POLICY, f"the terms are not understood: {_words(error.problems)}")
-        decision = evaluate.decide(compiled, self._request(evaluate.Scope.NEGOTIATION, now), evaluate.State())
+        request = evaluate.Request(
+            scope=evaluate.Scope.NEGOTIATION, action=READ, target=now.dataset_id, assignee=now.peer, now=self._clock(),
+            claims=now.claims or {},
+        )  # fmt: skip
+        decision = evaluate.decide(compiled, request, evaluate.State())
         if not decision.allowed:
             return End(CauseCode.POLICY, decision.coarse())
         return Wait("approve the agreement") if self._deciding.approval == "manual" else Send(Kind.AGREE)
@@ -139,15 +145,26 @@ class ByPolicy:
         if agreement is None:
             return End(CauseCode.AGREEMENT_ENDED, "the agreement is gone")
         compiled = evaluate.compile(agreement.policy)
-        request = self._request(evaluate.Scope.TRANSFER, now, agreement.claims)
+        request = under(agreement, evaluate.Scope.TRANSFER, self._clock())
         decision = evaluate.decide(compiled, request, evaluate.State(uses=tx.uses.count(agreement.id)))
         return Send(Kind.START) if decision.allowed else End(CauseCode.POLICY, decision.coarse())
 
-    def _request(self, scope: evaluate.Scope, now: Negotiation | TransferProcess, claims: object = None) -> evaluate.Request:
-        known = dict(now.claims or {}) | (dict(claims) if isinstance(claims, dict) else {})
-        return evaluate.Request(
-            scope=scope, action=READ, target=now.dataset_id, assignee=now.peer, now=self._clock(), claims=known
-        )
+
+def under(agreement: Agreement, scope: evaluate.Scope, now: datetime) -> evaluate.Request:
+    """Return what the consumer of an agreement asks for: the same at its transfer and at each access."""
+    claims = dict(agreement.claims) | ({"purpose": agreement.purpose} if agreement.purpose else {})
+    return evaluate.Request(
+        scope=scope, action=READ, target=agreement.dataset_id, assignee=agreement.consumer, now=now, claims=claims
+    )
+
+
+def _not_understood(policy: Policy) -> tuple[Problem, ...]:
+    """Return why a policy cannot be enforced."""
+    try:
+        evaluate.compile(policy)
+    except InvalidFiles as error:
+        return error.problems
+    return ()
 
 
 def _words(problems: tuple[Problem, ...]) -> str:

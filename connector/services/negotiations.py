@@ -27,6 +27,7 @@ from connector.dsp.offering import Agreement
 from connector.dsp.process import Cause
 from connector.errors import Conflict, IllegalTransition, Malformed, NotFound
 from connector.identity.participant import Participant
+from connector.odrl import evaluate
 from connector.odrl.canonical import fingerprint
 from connector.odrl.model import Json, Policy, PolicyKind
 from connector.ports import Processes, Transaction
@@ -209,7 +210,8 @@ class Negotiations(Exchange[Negotiation]):
         return await self.act(pid, step)
 
     async def counter(self, pid: str, policy: Policy) -> Negotiation:
-        """Answer with other terms: an offer as provider, a request as consumer."""
+        """Answer with other terms: an offer as provider, a request as consumer. Raises InvalidFiles: not enforceable."""
+        evaluate.compile(policy)
         return await self.act(
             pid, lambda unit, n: self._send(unit, n, Kind.OFFER if n.role is Role.PROVIDER else Kind.REQUEST, policy)
         )

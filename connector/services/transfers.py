@@ -30,9 +30,8 @@ from connector.errors import Conflict, IllegalTransition, Malformed, NotFound
 from connector.identity.participant import Participant
 from connector.odrl import evaluate
 from connector.odrl.model import Json
-from connector.odrl.terms import READ
 from connector.ports import AuditRecord, Envelope, Processes, Query, Tokens, Transaction
-from connector.services.decisions import Decisions, End, Send
+from connector.services.decisions import Decisions, End, Send, under
 from connector.services.exchange import Desk, Exchange, Unit, callback, correlation, told
 from connector.services.pushing import NO_SINKS, Sinks
 
@@ -188,14 +187,8 @@ class Transfers(Exchange[TransferProcess]):
         agreement = unit.tx.agreements.get(process.agreement_id)
         if agreement is None:
             return unit.now
-        request = evaluate.Request(
-            scope=evaluate.Scope.TRANSFER, action=READ, target=process.dataset_id, assignee=process.peer, now=unit.now,
-            claims=dict(agreement.claims),
-        )  # fmt: skip
-        decision = evaluate.decide(
-            evaluate.compile(agreement.policy), request, evaluate.State(uses=unit.tx.uses.count(agreement.id))
-        )
-        return decision.valid_until
+        request, used = under(agreement, evaluate.Scope.TRANSFER, unit.now), unit.tx.uses.count(agreement.id)
+        return evaluate.decide(evaluate.compile(agreement.policy), request, evaluate.State(uses=used)).valid_until
 
     # --- deciding and acting ------------------------------------------------------------------------------------------
 
