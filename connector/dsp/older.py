@@ -87,8 +87,10 @@ def _name(key: str) -> Special:
     return said
 
 
-def _state(key: str) -> Special:
-    return lambda _, value: (key, f"dspace:{value}")
+def _event(_: _Writer, value: Any) -> tuple[str, Any]:
+    """A name, not a text, although the schema of 2024-1 has a text: its context gives `dspace:` in texts no meaning, and
+    EDC refuses what it cannot expand."""
+    return "dspace:eventType", {"@id": f"dspace:{value}"}
 
 
 def _nodes(key: str) -> Special:
@@ -122,8 +124,8 @@ def _in_full(value: Any) -> Any:
 SPECIAL: Mapping[str, Special] = {
     "@type": lambda _, value: ("@type", f"{TYPES.get(value, 'dspace')}:{value}"),
     "@id": _kept("@id"),
-    "state": _state("dspace:state"),
-    "eventType": _state("dspace:eventType"),
+    "state": lambda _, value: ("dspace:state", f"dspace:{value}"),
+    "eventType": _event,
     "reason": _kept("dspace:reason"),
     "offer": _nodes("dspace:offer"),
     "agreement": _nodes("dspace:agreement"),
