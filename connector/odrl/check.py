@@ -7,12 +7,14 @@ another policy. What is not supported yet is refused in the same way as what doe
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain, islice
 
 from connector.errors import Problem
 from connector.odrl.model import AnyConstraint, Duty, Logic, LogicalConstraint, Place, Policy, Rule, RuleKind
 from connector.odrl.operands import faults
 from connector.odrl.terms import ACTIONS, PROFILES, READ, USE, bare, nearest, short
 
+MAX_PROBLEMS = 100  # told of one policy; it is refused for the first
 SUPPORTED = frozenset({USE, READ})
 LATER = {
     Logic.XONE: '"xone" is not supported yet; write it with "and" and "or"',
@@ -21,8 +23,9 @@ LATER = {
 
 
 def check(policy: Policy) -> list[Problem]:
-    """Return everything in `policy` that cannot be decided."""
-    return [*_profiles(policy), *(problem for rule, path in _numbered(policy) for problem in _rule(rule, path))]
+    """Return what in `policy` cannot be decided; of very much, the beginning."""
+    in_rules = (problem for rule, path in _numbered(policy) for problem in _rule(rule, path))
+    return list(islice(chain(_profiles(policy), in_rules), MAX_PROBLEMS))
 
 
 def _profiles(policy: Policy) -> Iterable[Problem]:

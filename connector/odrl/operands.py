@@ -23,6 +23,7 @@ from connector.odrl.values import (
     Term,
     Test,
     Text,
+    Unread,
     Value,
     comparison,
     literals,
@@ -103,7 +104,7 @@ class Operand:
         try:
             return self.type.parse(text)
         except ValueError as error:
-            raise ValueError(f'"{self.type.show(text)}" {error}') from error
+            raise Unread(f'"{self.type.show(text)}" ', error) from error
 
     def test(self, constraint: Constraint) -> Test:
         """Return what decides a left value."""

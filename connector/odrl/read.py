@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import TypeAlias
 
 from connector.errors import InvalidFiles, Problem
@@ -144,9 +145,12 @@ class _Reader:
             for name in ("target", "assigner"):
                 self.same(parent, node, name)
             constraints, duties = self.constraints(node), tuple(self.duties(node))
-            for action in self.actions(node if "action" in node else parent, path):
-                for assignee in self.texts(*node.get("assignee")) or assignees or (None,):
-                    yield Rule(kind, action, constraints, duties, assignee, self.place(path))
+            actions = self.actions(node if "action" in node else parent, path)
+            who = self.texts(*node.get("assignee")) or assignees or (None,)
+            for number, (action, assignee) in enumerate(product(actions, who)):
+                if number and not self.count(path):  # a thousand actions for a thousand assignees are a million rules
+                    return
+                yield Rule(kind, action, constraints, duties, assignee, self.place(path))
 
     def same(self, parent: _Node, node: _Node, name: str) -> None:
         """Refuse a rule with a target or assigner of its own: a policy here speaks of one dataset of one provider."""

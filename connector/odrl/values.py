@@ -34,6 +34,14 @@ NUMBERS = frozenset(
 )
 
 
+class Unread(ValueError):
+    """What is wrong with a value. Its parts become words only when they are read: to look through a vocabulary for what was
+    meant takes a millisecond, and a hostile policy has thousands of mistakes."""
+
+    def __str__(self) -> str:
+        return "".join(str(part()) if callable(part) else str(part) for part in self.args)
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """Strings compared as they are, such as participant ids."""
@@ -61,7 +69,7 @@ class Term(Text):
     def parse(self, text: str) -> Value:
         vocabulary = self.vocabulary()
         if vocabulary.mistake(text):
-            raise ValueError(vocabulary.lack + _similar(vocabulary, vocabulary.short(text)))
+            raise Unread(vocabulary.lack, lambda: _similar(vocabulary, vocabulary.short(text)))
         return vocabulary.resolve(text)
 
     def show(self, value: Value) -> str:
