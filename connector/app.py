@@ -108,7 +108,7 @@ class Connector:
         self.federation = Federation(self.catalogs, self._nodes, settings.federation, utc_now)
         self.publishing = Publishing(self.store, self.offerings, self.sources, utc_now)
         self.edrs = Edrs(self.store, self.peers, self.identity, utc_now)
-        self.history = History(self.store, utc_now)
+        self.history = History(self.store)
         self.access.on_exhausted = self._exhausted
         self.delivery.serve({"negotiations": self.negotiations, "transfers": self.transfers})
         self._listening = Listening()

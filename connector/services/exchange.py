@@ -21,7 +21,7 @@ from connector.dsp.messages import Ack, Kind, Message, Role
 from connector.dsp.process import PROMISES, TERMINATIONS, Cause, CauseCode, Process
 from connector.errors import ConnectorError, IllegalTransition, Malformed, NotFound
 from connector.identity.participant import Participant
-from connector.observe import Metrics, current_correlation
+from connector.observe import Metrics
 from connector.odrl.model import Json
 from connector.ports import AuditRecord, Clock, Envelope, Ids, Processes, Store, Transaction
 from connector.services.delivery import Delivery, Outcome, Refused, Spent, Taken
@@ -352,10 +352,6 @@ def told(process: Process, code: str | None, reason: tuple[Json, ...]) -> Cause:
     words = "; ".join(map(str, reason)) or "no reason given"
     detail = f"{code}: {words}" if code else words
     return Cause(CauseCode.PEER_TERMINATED, detail[:1000], process.role.other)
-
-
-def correlation() -> str:
-    return current_correlation()
 
 
 def callback(address: str) -> str:

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from connector.dsp.negotiation import Negotiation
 from connector.dsp.process import Process
-from connector.errors import Conflict, NotFound
-from connector.observe import current_correlation
-from connector.ports import AuditRecord, Clock, Envelope, Processes, Store, Transaction
+from connector.errors import NotFound
+from connector.ports import AuditRecord, Envelope, Processes, Store, Transaction
 
 P = TypeVar("P", bound=Process)
 
@@ -38,9 +36,8 @@ def heard(record: AuditRecord) -> bool:
 
 
 class History:
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._clock = clock
 
     async def of_negotiation(self, id: str) -> Timeline:
         """Raises NotFound."""
@@ -58,28 +55,3 @@ class History:
             return Timeline(process, tuple(tx.audit.of_subject(id)), tuple(tx.outbox.of_process(id)))
 
         return await self._store.read(work)
-
-    async def forget_negotiation(self, id: str) -> Negotiation:
-        """Delete a terminated negotiation that led to no agreement. The audit keeps what happened.
-
-        Raises:
-            NotFound: there is none.
-            Conflict: it still runs, led to an agreement, or the peer was not told of its end yet.
-        """
-
-        def work(tx: Transaction) -> Negotiation:
-            negotiation = tx.negotiations.get(id)
-            if negotiation is None:
-                raise NotFound(f"there is no contract negotiation {id}")
-            if not negotiation.ended:
-                raise Conflict(f"contract negotiation {id} has not ended: terminate it first")
-            if negotiation.agreement_id is not None and tx.agreements.get(negotiation.agreement_id) is not None:
-                raise Conflict(f"contract negotiation {id} led to agreement {negotiation.agreement_id} and is kept with it")
-            if tx.outbox.of_process(id):
-                raise Conflict(f"the peer has not been told yet that contract negotiation {id} ended: try later")
-            tx.negotiations.delete(id)
-            deleted = AuditRecord(self._clock(), "negotiations.deleted", current_correlation(), id, negotiation.peer)
-            tx.audit.add(deleted)
-            return negotiation
-
-        return await self._store.transact(work)

@@ -27,12 +27,13 @@ from connector.dsp.offering import Agreement
 from connector.dsp.process import Cause
 from connector.errors import Conflict, IllegalTransition, Malformed, NotFound
 from connector.identity.participant import Participant
+from connector.observe import current_correlation
 from connector.odrl import evaluate
 from connector.odrl.canonical import fingerprint
 from connector.odrl.model import Json, Policy, PolicyKind
-from connector.ports import Processes, Transaction
+from connector.ports import AuditRecord, Processes, Transaction
 from connector.services.decisions import Decisions, End, Send
-from connector.services.exchange import Desk, Exchange, Unit, callback, correlation, told
+from connector.services.exchange import Desk, Exchange, Unit, callback, told
 from connector.services.offerings import Offerings
 
 
@@ -76,7 +77,7 @@ class Negotiations(Exchange[Negotiation]):
         return Negotiation(
             id=self.desk.ids(), role=role, peer=peer, peer_address=callback(address), offer=offer, offered_by=role,
             dataset_id=offer.target, purpose=purpose, callbacks=callbacks, protocol=dialects.of(protocol).protocol,
-            correlation_id=correlation(), created_at=now, updated_at=now,
+            correlation_id=current_correlation(), created_at=now, updated_at=now,
             deadline=now + self.desk.settings.deciding.deadline,
         )  # fmt: skip
 
@@ -140,7 +141,7 @@ class Negotiations(Exchange[Negotiation]):
         return Negotiation(
             id=self.desk.ids(), role=role, peer=caller.id, peer_pid=theirs, peer_address=callback(message.callback_address),
             offer=replace(message.offer, target=target), offered_by=role.other, dataset_id=target,
-            purpose=caller.claims.get("purpose"), claims=dict(caller.claims), correlation_id=correlation(),
+            purpose=caller.claims.get("purpose"), claims=dict(caller.claims), correlation_id=current_correlation(),
             created_at=unit.now, updated_at=unit.now, protocol=protocol,
         )  # fmt: skip
 
@@ -215,6 +216,30 @@ class Negotiations(Exchange[Negotiation]):
         return await self.act(
             pid, lambda unit, n: self._send(unit, n, Kind.OFFER if n.role is Role.PROVIDER else Kind.REQUEST, policy)
         )
+
+    async def forget(self, pid: str) -> None:
+        """Delete a terminated negotiation that led to no agreement. The audit keeps what happened.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: it still runs, led to an agreement, or the peer was not told of its end yet.
+        """
+
+        def work(unit: Unit) -> None:
+            n = unit.tx.negotiations.get(pid)
+            if n is None:
+                raise NotFound(f"there is no contract negotiation {pid}")
+            if not n.ended:
+                raise Conflict(f"contract negotiation {pid} has not ended: terminate it first")
+            if n.agreement_id is not None and unit.tx.agreements.get(n.agreement_id) is not None:
+                raise Conflict(f"contract negotiation {pid} led to agreement {n.agreement_id} and is kept with it")
+            if unit.tx.outbox.of_process(pid):
+                raise Conflict(f"the peer has not been told yet that contract negotiation {pid} ended: try later")
+            unit.tx.negotiations.delete(pid)
+            deleted = AuditRecord(unit.now, "negotiations.deleted", current_correlation(), pid, n.peer)
+            unit.tx.audit.add(deleted)
+
+        await self.desk.run(work)
 
     # --- sending ------------------------------------------------------------------------------------------------------
 

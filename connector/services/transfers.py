@@ -28,11 +28,12 @@ from connector.dsp.process import PROMISES, Cause, CauseCode
 from connector.dsp.transfer import FORMATS, PULL, PUSH, State, TransferProcess
 from connector.errors import Conflict, IllegalTransition, Malformed, NotFound
 from connector.identity.participant import Participant
+from connector.observe import current_correlation
 from connector.odrl import evaluate
 from connector.odrl.model import Json
 from connector.ports import AuditRecord, Envelope, Processes, Query, Tokens, Transaction
 from connector.services.decisions import Decisions, End, Send, under
-from connector.services.exchange import Desk, Exchange, Unit, callback, correlation, told
+from connector.services.exchange import Desk, Exchange, Unit, callback, told
 from connector.services.pushing import NO_SINKS, Sinks
 
 
@@ -85,7 +86,7 @@ class Transfers(Exchange[TransferProcess]):
                 id=self.desk.ids(), role=Role.CONSUMER, peer=agreement.provider, peer_address=callback(where),
                 agreement_id=agreement.id, dataset_id=agreement.dataset_id, format=format, callbacks=callbacks,
                 destination=destination, protocol=spoken, purpose=agreement.purpose,
-                correlation_id=correlation_id or correlation(), created_at=unit.now, updated_at=unit.now,
+                correlation_id=correlation_id or current_correlation(), created_at=unit.now, updated_at=unit.now,
                 deadline=unit.now + self.desk.settings.deciding.deadline,
             )  # fmt: skip
             message = TransferRequest(
@@ -145,7 +146,7 @@ class Transfers(Exchange[TransferProcess]):
             id=self.desk.ids(), role=Role.PROVIDER, peer=caller.id, peer_pid=message.consumer_pid, protocol=protocol,
             peer_address=callback(message.callback_address), agreement_id=agreement.id, dataset_id=agreement.dataset_id,
             destination=self._destination(message), format=message.format, claims=dict(caller.claims),
-            correlation_id=correlation(), created_at=unit.now, updated_at=unit.now,
+            correlation_id=current_correlation(), created_at=unit.now, updated_at=unit.now,
         )  # fmt: skip
 
     def _destination(self, message: TransferRequest) -> DataAddress | None:
@@ -223,7 +224,9 @@ class Transfers(Exchange[TransferProcess]):
             agreement = agreement if agreement.ended else replace(agreement, ended=reason, in_force=False)
             unit.tx.agreements.put(agreement)
             unit.tx.audit.add(
-                AuditRecord(unit.now, "agreement.ended", correlation(), agreement.id, agreement.consumer, {"reason": reason})
+                AuditRecord(
+                    unit.now, "agreement.ended", current_correlation(), agreement.id, agreement.consumer, {"reason": reason}
+                )
             )
             cause = Cause(CauseCode.AGREEMENT_ENDED, reason, Role.PROVIDER)
             running = Query((Criterion("agreement_id", "=", agreement_id),), limit=None)

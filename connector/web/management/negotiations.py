@@ -111,7 +111,7 @@ async def terminate(parts: Parts, call: Call) -> None:
 
 
 async def delete(parts: Parts, call: Call) -> None:
-    await parts.history.forget_negotiation(call.id)
+    await parts.negotiations.forget(call.id)
 
 
 async def find(parts: Parts, id: str) -> Negotiation:
