@@ -44,6 +44,7 @@ from connector.services.exchange import Desk
 from connector.services.federation import Federation
 from connector.services.history import History
 from connector.services.negotiations import Negotiations
+from connector.services.notifying import Notifications
 from connector.services.offerings import Offerings
 from connector.services.publishing import Publishing
 from connector.services.pushing import Pushing, Sinks
@@ -109,6 +110,11 @@ class Connector:
         self.publishing = Publishing(self.store, self.offerings, self.sources, utc_now)
         self.edrs = Edrs(self.store, self.peers, self.identity, utc_now)
         self.history = History(self.store)
+        self.notifications = Notifications(
+            self.store, self.peers, utc_now, settings.participant, settings.delivering, settings.events.subscribers,
+            self.metrics,
+        )  # fmt: skip
+        self.store.on_commit = self.notifications.wake
         self.access.on_exhausted = self._exhausted
         self.delivery.serve({"negotiations": self.negotiations, "transfers": self.transfers})
         self._listening = Listening()
@@ -128,6 +134,7 @@ class Connector:
             tasks = [
                 group.create_task(self.delivery.run(), name="delivery"),
                 group.create_task(self.pushing.run(), name="pushing"),
+                group.create_task(self.notifications.run(), name="events"),
                 group.create_task(watch(self.settings, self._changed, published.digest), name="files"),
             ]
             if self.federation.wanted:
@@ -185,11 +192,16 @@ class Connector:
         parts = management.Parts(
             self.store, self.offerings, self.publishing, self.negotiations, self.transfers, self.catalogs,
             self.edrs, self.history, utc_now, new_id, self.settings.management, self.federation, self._data_plane(),
-            self.callers, self._partners,
+            self.callers, self._partners, self.notifications,
         )  # fmt: skip
         checks = {"store": self._store_ready, "public listener": self._public_ready, "keys": self._keys_ready}
         probes = health.routes(checks, self._notices, self.metrics, self._measure)
-        return application("private", management.routes(parts) + probes, self.metrics)
+        private = application("private", management.routes(parts) + probes, self.metrics)
+        private.on_shutdown.append(self._end_streams)
+        return private
+
+    async def _end_streams(self, _: web.Application) -> None:
+        self.notifications.stop()
 
     async def _measure(self) -> None:
         """Bring the gauges up to date that nothing else moves."""

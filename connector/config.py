@@ -8,12 +8,13 @@ left alone: Kubernetes gives a pod beside a service called "connector" a dozen o
 
 from __future__ import annotations
 
+import base64
 import difflib
 import ipaddress
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -117,6 +118,22 @@ class Federation:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Who is told of events: those whose name one of `events` begins, all where there is none. `secret` signs them."""
+
+    url: str
+    secret: str = field(repr=False)
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Webhooks, each written as [[events.subscribers]]."""
+
+    subscribers: tuple[Subscriber, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything an operator can set. Relative paths are relative to `root`, the folder of `connector.toml`."""
 
@@ -135,6 +152,7 @@ class Settings:
     delivering: Delivering = Delivering()
     data: Data = Data()
     network: Network = Network()
+    events: Events = Events()
     federation: Federation = Federation()
 
 
@@ -359,15 +377,15 @@ def _convert(kind: Any, value: object) -> object:
 
 
 def _table(kind: Any, value: object) -> object:
-    """Return the dataclass of texts that a table of its own says."""
+    """Return the dataclass that a table of its own says: texts, and lists of texts."""
     names = get_type_hints(kind)
-    if not isinstance(value, dict) or value.keys() != names.keys() or not all(map(_is_words, value.values())):
-        raise ValueError(f"is a table with {', '.join(names)}, each a text in quotes")
-    return kind(**value)
-
-
-def _is_words(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    needed = {one.name for one in fields(kind) if one.default is MISSING}
+    if not isinstance(value, dict) or not needed <= value.keys() <= names.keys():
+        raise ValueError(f"is a table with {', '.join(names)}")
+    for name, given in value.items():
+        if names[name] is str and not (isinstance(given, str) and given.strip()):
+            raise ValueError(f"is a table with {', '.join(names)}, and its {name} a text in quotes")
+    return kind(**{name: _convert(names[name], given) for name, given in value.items()})
 
 
 def _plain(kind: Any, value: object) -> object:
@@ -428,11 +446,31 @@ def _contradictions(settings: Settings, spots: Mapping[Key, Spot], file: Spot) -
     for node in settings.federation.nodes:
         if urlsplit(node.url).scheme not in ("http", "https"):
             yield problem(("federation", "nodes"), f"url is {node.url!r}; write a DSP address, https://.../dsp/2025-1")
+    for subscriber in settings.events.subscribers:
+        if wrong := _hook(subscriber, settings.development):
+            yield problem(("events", "subscribers"), wrong)
     if wrong := _url(public.url, settings.development):
         yield problem(("public", "url"), wrong)
     for token in identity.plain_tokens:
         if not all(token.rpartition("=")):
             yield problem(("identity", "plain_tokens"), "has an entry that is not TOKEN=PARTICIPANT")
+
+
+def _hook(subscriber: Subscriber, development: bool) -> str | None:
+    parts = urlsplit(subscriber.url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return f"has the url {subscriber.url!r}; write the address that takes the events, https://..."
+    if parts.scheme == "http" and not development:
+        return f"has the url {subscriber.url!r}, which anyone on the way can read; write https://"
+    try:
+        key = base64.b64decode(subscriber.secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) < 24:
+        return (
+            f"has a secret for {subscriber.url} that is not base64 of 24 bytes or more: `openssl rand -base64 32` makes one"
+        )
+    return None
 
 
 def _url(url: str, development: bool) -> str | None:

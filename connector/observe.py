@@ -44,6 +44,9 @@ class Metrics:
             "connector_transitions", "Processes that reached a state", ("family", "state"), registry=self.registry
         )
         self.outbox = Gauge("connector_outbox_messages", "Messages committed and not yet answered", registry=self.registry)
+        self.events = Counter(
+            "connector_events", "Events told to webhooks and callbacks by outcome", ("outcome",), registry=self.registry
+        )
         self.requests = Histogram(
             "connector_http_seconds", "HTTP requests by surface and status class", ("surface", "status"),
             registry=self.registry, buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),

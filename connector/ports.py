@@ -83,6 +83,18 @@ class Use:
     bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """How far a receiver of events was told: everything of the audit up to `seq`. `subject` None: of all it says."""
+
+    id: str
+    subject: str | None
+    seq: int
+    next_try: datetime
+    attempts: int = 0
+    last_error: str | None = None
+
+
 class Table(Protocol[R]):
     """Records of one type by id."""
 
@@ -144,6 +156,23 @@ class Audit(Protocol):
     def add(self, record: AuditRecord, /) -> None: ...
     def of_subject(self, subject: str, limit: int = 1000, /) -> list[AuditRecord]: ...
     def since(self, seq: int, limit: int, /) -> list[AuditRecord]: ...
+    def of_subject_since(self, subject: str, seq: int, limit: int, /) -> list[AuditRecord]: ...
+    def last(self) -> int:
+        """Return the newest record's seq, 0 when there is none."""
+
+
+class Subscriptions(Protocol):
+    def get(self, id: str, /) -> Subscription | None: ...
+    def put(self, subscription: Subscription, /) -> None:
+        """Insert or replace."""
+
+    def delete(self, id: str, /) -> bool: ...
+    def all(self) -> list[Subscription]: ...
+    def due(self, now: datetime, /) -> list[Subscription]:
+        """Return those that may be told now and have something to be told of."""
+
+    def next_try(self, now: datetime, /) -> datetime | None:
+        """Return when the next one that failed is to be tried again, after `now`."""
 
 
 class Secrets(Protocol):
@@ -173,6 +202,8 @@ class Transaction(Protocol):
     def audit(self) -> Audit: ...
     @property
     def secrets(self) -> Secrets: ...
+    @property
+    def subscriptions(self) -> Subscriptions: ...
 
 
 class Store(Protocol):
@@ -228,6 +259,11 @@ class Peers(Protocol):
 
     async def check(self, url: str, /) -> None:
         """Raise Forbidden for an address that may not be called: for one that a partner chose and another program calls."""
+
+
+class Hooks(Protocol):
+    async def send(self, url: str, body: bytes, headers: Mapping[str, str], /) -> int:
+        """Post to whoever subscribed and return the status. Raises Unavailable, Forbidden (an address we may not call)."""
 
 
 class Tokens(Protocol):

@@ -75,6 +75,9 @@ approval = "policy"        # "manual": nothing is agreed before a person says `c
 # partners = false         # true: those of trust.toml that have a dsp address, too
 # every = "10m"
 # keep = "1d"              # what a node said last, while it is silent
+
+[events]      # webhooks that are told what happens: docs/events.md, which also writes them as [[events.subscribers]]
+# subscribers = [{{ url = "https://monitoring.hospital.example", secret = "whsec_..." }}]
 """
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Mapping
 from datetime import timedelta
 
 import aiohttp
@@ -83,6 +84,10 @@ class HttpPeers:
         headers = {"Content-Type": media, "Authorization": authorization, HEADER: correlation_id}
         return await self._call("POST", url, headers, body, at_most)
 
+    async def send(self, url: str, body: bytes, headers: Mapping[str, str], /) -> int:
+        """Post to a webhook and return its status; what else it answers is nothing to us and is not read."""
+        return (await self._call("POST", url, dict(headers), body, 0)).status
+
     async def get(self, url: str, authorization: str | None, correlation_id: str) -> Answer:
         headers = {HEADER: correlation_id} | ({"Authorization": authorization} if authorization else {})
         return await self._call("GET", url, headers, None, MAX_ANSWER)
@@ -108,7 +113,7 @@ class HttpPeers:
         host = target.authority
         try:
             async with self._opened().request(method, target, data=body, headers=headers, allow_redirects=False) as response:
-                content = await _bounded(response, at_most)
+                content = await _bounded(response, at_most) if at_most else b""
                 return Answer(response.status, content, {k.lower(): v for k, v in response.headers.items()})
         except Forbidden:
             raise

@@ -179,7 +179,12 @@ class Exchange(Generic[P]):
         if message.id is None:
             moved = replace(moved, seen=(*moved.seen[:-1], f"{digest}:{moved.current}"))
         self.supersede(unit, process, moved)
-        unit.audit(f"{self.family}.received", moved, message=message.kind, before=process.current, after=moved.current)
+        before, pending = process.current, process.pending
+        if pending is not None and rules.after(process, before, process.role.other, message.kind) is None:
+            ours = rules.after(process, before, process.role, pending)  # rule 2: it was taken, whatever became of its answer
+            unit.audit(f"{self.family}.sent", moved, message=pending, before=before, after=ours)
+            before = ours
+        unit.audit(f"{self.family}.received", moved, message=message.kind, before=before, after=moved.current)
         return self.touch(unit, moved)
 
     def supersede(self, unit: Unit, before: P, after: P) -> None:

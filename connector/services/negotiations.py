@@ -34,6 +34,7 @@ from connector.odrl.model import Json, Policy, PolicyKind
 from connector.ports import AuditRecord, Processes, Transaction
 from connector.services.decisions import Decisions, End, Send
 from connector.services.exchange import Desk, Exchange, Unit, callback, told
+from connector.services.notifying import enrol
 from connector.services.offerings import Offerings
 
 
@@ -85,6 +86,7 @@ class Negotiations(Exchange[Negotiation]):
         def work(unit: Unit) -> Negotiation:
             committed = self.commit(unit, begun, message(begun))
             unit.tx.negotiations.put(committed)
+            enrol(unit.tx, committed)
             return committed
 
         return await self.desk.run(work)

@@ -34,6 +34,7 @@ from connector.odrl.model import Json
 from connector.ports import AuditRecord, Envelope, Processes, Query, Tokens, Transaction
 from connector.services.decisions import Decisions, End, Send, under
 from connector.services.exchange import Desk, Exchange, Unit, callback, told
+from connector.services.notifying import enrol
 from connector.services.pushing import NO_SINKS, Sinks
 
 
@@ -95,6 +96,7 @@ class Transfers(Exchange[TransferProcess]):
             )  # fmt: skip
             committed = self.commit(unit, begun, message)
             unit.tx.transfers.put(committed)
+            enrol(unit.tx, committed)
             return committed
 
         return await self.desk.run(work)

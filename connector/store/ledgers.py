@@ -1,4 +1,4 @@
-"""The tables that are not records by id: the outbox, the uses of agreements, the audit and the secrets."""
+"""The tables that are not records by id: outbox, uses of agreements, audit, who is told of it, secrets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from connector.dsp.messages import Kind
-from connector.ports import AuditRecord, Envelope, Use
+from connector.ports import AuditRecord, Envelope, Subscription, Use
 from connector.store.connection import Connection, Row
 from connector.store.records import MESSAGES, decoder, encode, from_micros, moment, to_micros
 
@@ -135,11 +135,56 @@ class AuditTable:
     def since(self, seq: int, limit: int, /) -> list[AuditRecord]:
         return self._rows("WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
 
+    def of_subject_since(self, subject: str, seq: int, limit: int, /) -> list[AuditRecord]:
+        return self._rows("WHERE subject = ? AND seq > ? ORDER BY seq LIMIT ?", (subject, seq, limit))
+
+    def last(self) -> int:
+        return self._db.first("SELECT max(seq) FROM audit") or 0
+
     def _rows(self, rest: str, values: Row) -> list[AuditRecord]:
         rows = self._db.all(f"SELECT {RECORD}, seq FROM audit {rest}", values)  # noqa: S608
         return [
             AuditRecord(from_micros(at), event, correlation_id, subject, peer, self._detail(detail), seq)
             for at, event, correlation_id, subject, peer, detail, seq in rows
+        ]
+
+
+SUBSCRIPTION = "id, subject, seq, attempts, wake_at, last_error"
+
+
+class SubscriptionsTable:
+    """Cursors over the audit."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def get(self, id: str, /) -> Subscription | None:
+        return next(iter(self._rows("WHERE id = ?", (id,))), None)
+
+    def put(self, subscription: Subscription, /) -> None:
+        s = subscription
+        values = (s.id, s.subject, s.seq, s.attempts, to_micros(s.next_try), s.last_error)
+        self._db.run(f"REPLACE INTO subscriptions ({SUBSCRIPTION}) VALUES (?, ?, ?, ?, ?, ?)", values)  # noqa: S608
+
+    def delete(self, id: str, /) -> bool:
+        return self._db.run("DELETE FROM subscriptions WHERE id = ?", (id,)).rowcount > 0
+
+    def all(self) -> list[Subscription]:
+        return self._rows("ORDER BY id", ())
+
+    def due(self, now: datetime, /) -> list[Subscription]:
+        of_all = "subject IS NULL AND seq < (SELECT max(seq) FROM audit)"
+        of_one = "EXISTS (SELECT 1 FROM audit WHERE audit.subject = s.subject AND audit.seq > s.seq)"
+        return self._rows(f"AS s WHERE wake_at <= ? AND ({of_all} OR {of_one}) ORDER BY id", (to_micros(now),))
+
+    def next_try(self, now: datetime, /) -> datetime | None:
+        return moment(self._db.first("SELECT min(wake_at) FROM subscriptions WHERE wake_at > ?", (to_micros(now),)))
+
+    def _rows(self, rest: str, values: Row) -> list[Subscription]:
+        rows = self._db.all(f"SELECT {SUBSCRIPTION} FROM subscriptions {rest}", values)  # noqa: S608
+        return [
+            Subscription(id, subject, seq, from_micros(wake_at), attempts, last_error)
+            for id, subject, seq, attempts, wake_at, last_error in rows
         ]
 
 

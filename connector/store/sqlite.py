@@ -47,6 +47,7 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(READERS, "store-reader") if lock else None
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
+        self.on_commit: Callable[[], None] = _nothing  # called in the event loop after each transaction
 
     @classmethod
     def open(cls, path: str | Path, clock: Clock, migrations: tuple[Migration, ...] | None = None) -> SqliteStore:
@@ -81,6 +82,7 @@ class SqliteStore:
     async def transact(self, work: Callable[[Transaction], T], /) -> T:
         """Run `work` in a write transaction; return its result once it is durable. An exception rolls back and rises."""
         result: T = await self._writer.submit(work)
+        self.on_commit()
         return result
 
     async def read(self, work: Callable[[Transaction], T], /) -> T:
@@ -129,6 +131,10 @@ class SqliteStore:
             self._local.reader = connection, Tables(connection)
         reader: tuple[sqlite3.Connection, Tables] = self._local.reader
         return reader
+
+
+def _nothing() -> None:
+    """Nobody wants to hear of commits."""
 
 
 def _prepare(path: str, clock: Clock, migrations: tuple[Migration, ...]) -> sqlite3.Connection:

@@ -17,7 +17,7 @@ from connector.dsp.transfer import TransferProcess
 from connector.ports import Query
 from connector.store import criteria
 from connector.store.connection import Connection, Row
-from connector.store.ledgers import AuditTable, OutboxTable, SecretsTable, UsesTable
+from connector.store.ledgers import AuditTable, OutboxTable, SecretsTable, SubscriptionsTable, UsesTable
 from connector.store.records import decoder, encode, moment, to_micros
 
 R = TypeVar("R")
@@ -126,3 +126,4 @@ class Tables:
         self.uses = UsesTable(connection)
         self.audit = AuditTable(connection)
         self.secrets = SecretsTable(connection)
+        self.subscriptions = SubscriptionsTable(connection)

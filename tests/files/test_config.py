@@ -229,3 +229,36 @@ def test_the_participant_must_be_named(tmp_path: Path) -> None:
     assert problems(tmp_path, "development = true\n") == [
         "connector.toml: error config-value participant is missing; write this participant's id in the data space"
     ]
+
+
+HOOK = 'participant = "us"\n[[events.subscribers]]\nurl = "https://monitor.example/hook?site=odense"\n'
+
+
+def test_subscribers_of_events_are_tables_of_their_own(tmp_path: Path) -> None:
+    first = HOOK + f'secret = "whsec_{"A" * 32}"\nevents = ["contract.negotiation", "transfer.process"]\n'
+    second = f'[[events.subscribers]]\nurl = "https://other.example"\nsecret = "{"B" * 32}"\n'
+    one, other = read(tmp_path, first + second + '[public]\nurl = "https://us.example"').events.subscribers
+    assert (one.url, one.events) == (
+        "https://monitor.example/hook?site=odense",
+        ("contract.negotiation", "transfer.process"),
+    )
+    assert (other.url, other.events) == ("https://other.example", ())
+    assert "AAAA" not in repr(one)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("", "is a table with url, secret, events"),
+        ("secret = 5\n", "its secret a text in quotes"),
+        ('secret = "hunter2"\n', "not base64 of 24 bytes or more"),
+        (f'secret = "{"A" * 32}"\nurls = "x"\n', "is a table with url, secret, events"),
+        (f'secret = "{"A" * 32}"\nevents = "all"\n', "write a list of strings"),
+    ],
+)
+def test_a_subscriber_that_cannot_be_served_is_refused_and_its_secret_not_repeated(
+    tmp_path: Path, lines: str, says: str
+) -> None:
+    (found,) = [p for p in problems(tmp_path, HOOK + lines, CONNECTOR_DEVELOPMENT="true") if "events.subscribers" in p]
+    assert says in found
+    assert "hunter2" not in found

@@ -23,6 +23,7 @@ from connector.services.edrs import Edrs
 from connector.services.federation import Federation
 from connector.services.history import History
 from connector.services.negotiations import Negotiations
+from connector.services.notifying import Notifications
 from connector.services.offerings import Offerings
 from connector.services.publishing import Publishing
 from connector.services.transfers import Transfers
@@ -60,6 +61,7 @@ class Parts:
     dataplane: DataPlane
     callers: Callers | None = None
     partners: Callable[[], Iterable[Partner]] = tuple  # whom the connector trusts
+    notifications: Notifications | None = None  # what happens, as it happens
 
 
 @dataclass(frozen=True, slots=True)

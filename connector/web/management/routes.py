@@ -21,6 +21,7 @@ from connector.web.management import (
     dataplanes,
     definitions,
     edrs,
+    events,
     federation,
     negotiations,
     openapi,
@@ -69,6 +70,9 @@ def routes(parts: Parts) -> list[web.RouteDef]:
     for version, dialect in VERSIONS.items():
         prefix = f"{BASE}/{version}"
         found.append(web.get(f"{prefix}/openapi.json", _guarded(parts, _document(version)), allow_head=False))
+        if parts.notifications is not None:
+            stream = events.stream(parts.notifications)
+            found.append(web.get(prefix + events.PATH, _guarded(parts, stream), allow_head=False))
         for operation in served(version):
             handler = _guarded(parts, _handler(parts, operation, dialect))
             found.append(web.route(operation.method, prefix + operation.path, handler))
