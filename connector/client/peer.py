@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from connector.dsp.binding import VERSION, WELL_KNOWN
 from connector.dsp.messages import PROTOCOL
-from connector.errors import OperatorError, Unavailable
+from connector.dsp.versions import read_version, select_version
+from connector.errors import Malformed, OperatorError, Unavailable
 from connector.odrl.model import Json
-
-if TYPE_CHECKING:
-    import httpx
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +76,17 @@ async def address(url: str) -> str:
                 trouble = f"does not answer ({type(error).__name__})"
                 continue
             if response.status_code == 200:
-                return root + _path(response, root)
+                return _base(response.content, root)
     raise Unavailable(f"{url} {trouble}; asked for {WELL_KNOWN}. Is it the address of a connector, and reachable from here?")
 
 
-def _path(response: httpx.Response, root: str) -> str:
+def _base(body: bytes, root: str) -> str:
+    """Return the base that the version document below `root` names for our version (DSP-017)."""
     try:
-        versions = [v for v in response.json()["protocolVersions"] if isinstance(v, dict)]
-    except (ValueError, KeyError, TypeError) as error:
+        versions = read_version(body)
+    except Malformed as error:
         raise Unavailable(f"{root}{WELL_KNOWN} is not a version document") from error
-    for version in versions:
-        if version.get("version") == VERSION and version.get("binding", "HTTPS") == "HTTPS":
-            return str(version.get("path", "")).rstrip("/")
-    spoken = ", ".join(str(v.get("version")) for v in versions)
-    raise OperatorError(f"{root} speaks Dataspace Protocol {spoken or 'of no version'}, this connector {VERSION}")
+    try:
+        return select_version(versions, root)
+    except Malformed as error:
+        raise OperatorError(str(error)) from error

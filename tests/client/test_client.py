@@ -46,7 +46,7 @@ async def test_a_dataset_comes_home_with_its_terms_in_plain_words(here: aio.Conn
     found = await catalog(here, pair)
     assert [dataset.id async for dataset in found] == ["open", "research", "twice"]
     dataset = await found.dataset("twice")
-    assert (dataset.title, dataset.formats) == ("twice", ["HttpData-PULL"])
+    assert (dataset.title, dataset.formats) == ("twice", ["HttpData-PULL", "HttpData-PUSH"])
     assert dataset.offers[0].terms == ["may use, if used at most 2 times"]
     states: list[str] = []
     agreement = await dataset.negotiate(progress=states.append)
