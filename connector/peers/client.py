@@ -47,6 +47,8 @@ class Guard(AbstractResolver):
         try:
             ipaddress.ip_address(host)
         except ValueError:
+            if host.rstrip(".").rpartition(".")[2].isdecimal():  # 127.1, 2130706433: no name, whoever resolves it
+                raise Forbidden(f"{host} is no name: write an address as four numbers") from None
             return
         if not self.allows(host, host):
             raise Forbidden(f"{host} is a private address: allow it under [network] allow, or use development mode")

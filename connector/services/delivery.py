@@ -222,4 +222,4 @@ def _error(body: bytes) -> tuple[str | None, list[str]]:
         code, reasons = codec.read_error(body)
     except Malformed:
         return None, []
-    return code, [str(reason)[:300] for reason in reasons][:5]
+    return code and code[:100], [str(reason)[:300] for reason in reasons][:5]

@@ -26,6 +26,7 @@ from connector.odrl.model import Json
 from connector.ports import AuditRecord, Clock, Envelope, Ids, Processes, Store, Transaction
 from connector.services.delivery import Delivery, Outcome, Refused, Spent, Taken
 
+SAID = 1000  # characters of a reason that are kept: it may quote what the peer wrote
 LONGEST_PID = 2048  # of those that a peer's answer gives; messages are held to it by their shape
 
 P = TypeVar("P", bound=Process)
@@ -237,6 +238,7 @@ class Exchange(Generic[P]):
 
     def end(self, unit: Unit, process: P, cause: Cause) -> P:
         """Terminate and tell the peer. Raises IllegalTransition, Conflict."""
+        cause = replace(cause, detail=cause.detail[:SAID])
         ended = self.commit(unit, process, self.termination(process, cause))
         ended = replace(ended, cause=cause, deadline=None)
         unit.states.append((self.family, str(ended.current)))

@@ -29,11 +29,11 @@ from connector.errors import Conflict, IllegalTransition, Malformed, NotFound
 from connector.identity.participant import Participant
 from connector.observe import current_correlation
 from connector.odrl import evaluate
-from connector.odrl.canonical import fingerprint
+from connector.odrl.canonical import fingerprint, same_terms
 from connector.odrl.model import Json, Policy, PolicyKind
 from connector.ports import AuditRecord, Processes, Transaction
 from connector.services.decisions import Decisions, End, Send
-from connector.services.exchange import Desk, Exchange, Unit, callback, told
+from connector.services.exchange import SAID, Desk, Exchange, Unit, callback, told
 from connector.services.notifying import enrol
 from connector.services.offerings import Offerings
 
@@ -171,9 +171,8 @@ class Negotiations(Exchange[Negotiation]):
                 if offer.target not in (None, process.dataset_id):
                     raise IllegalTransition(f"the negotiation is about {process.dataset_id}, not {offer.target}")
                 claims = dict(caller.claims) if process.role is Role.PROVIDER else process.claims
-                return replace(
-                    process, offer=replace(offer, target=process.dataset_id), offered_by=process.role.other, claims=claims
-                )
+                offer = self._in_our_words(replace(offer, target=process.dataset_id))
+                return replace(process, offer=offer, offered_by=process.role.other, claims=claims)
             case ContractAgreement(agreement=policy):
                 return self._store_agreement(unit, process, policy)
             case ContractFinalized():
@@ -181,6 +180,15 @@ class Negotiations(Exchange[Negotiation]):
             case ContractTermination(code=code, reason=reason):
                 return self._ended(unit, replace(process, cause=told(process, code, reason)))
         return process
+
+    def _in_our_words(self, asked: Policy) -> Policy:
+        """Return our own offer for the same terms in many more words: each access would judge every repetition.
+
+        A peer's spelling and order stay otherwise: EDC takes only an agreement that repeats what it asked.
+        """
+        ours = self._offerings.current.offer(asked.uid, asked.target or "")
+        longer = ours is not None and len(repr(asked.rules)) > 2 * len(repr(ours.policy.rules))
+        return ours.policy if ours is not None and longer and same_terms(asked, ours.policy) else asked
 
     # --- deciding -----------------------------------------------------------------------------------------------------
 
@@ -193,7 +201,7 @@ class Negotiations(Exchange[Negotiation]):
             case End(code, detail):
                 return self.end(unit, now, Cause(code, detail, now.role))
             case wait:
-                return replace(now, waiting=wait.reason)
+                return replace(now, waiting=wait.reason and wait.reason[:SAID])
 
     async def approve(self, pid: str) -> Negotiation:
         """Do what waits for a person: agree as provider, accept or verify as consumer."""
