@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from connector.dsp import dialects
+from connector.dsp.messages import DataAddress, EndpointProperty
+from connector.dsp.offering import EDC
 from connector.dsp.transfer import TransferProcess
 from connector.errors import Conflict, Malformed, NotFound
 from connector.web.management import query, states
+from connector.web.management.fields import Fields
 from connector.web.management.jsonld import Node
 from connector.web.management.operation import Call, Operation, Parts, address, id_response, protocol
 from connector.web.management.processes import callbacks, missing, reason, shared, show_timeline
@@ -33,18 +36,39 @@ async def create(parts: Parts, call: Call) -> Node:
     contract, kind = body.mandatory("contractId"), body.mandatory("transferType")
     version = protocol(body)
     where = address(body, mandatory=False)
-    if kind.upper().endswith("-PUSH"):
-        body.wrong("transferType", f"{kind} is not possible: this connector pulls, use HttpData-PULL", kind)
+    to = destination(body, kind)
     for known in ("assetId", "counterPartyId"):  # the agreement says both
         body.text(known)
     found = callbacks(body)
     body.check()
     spoken = version if where or version != dialects.UNVERSIONED else None  # many write that without thinking of 0.8
     try:
-        begun = await parts.transfers.request(contract, kind, where, callbacks=found, protocol=spoken)
+        begun = await parts.transfers.request(contract, kind, where, destination=to, callbacks=found, protocol=spoken)
     except (NotFound, Conflict) as error:  # EDC answers 400 for an agreement that cannot be used
         raise Malformed(str(error)) from error
     return id_response(begun.id, begun.created_at)
+
+
+def destination(body: Fields, kind: str) -> DataAddress | None:
+    """Return where a push goes to: the properties of `dataDestination`, spelled as EDC spells them on the wire."""
+    pushes = kind.upper().endswith("-PUSH")
+    given = body.object("dataDestination", mandatory=pushes)
+    if given is None or not pushes:  # a pull has none: what clients send along is not for the provider (DSP-085)
+        return None
+    type, url = given.mandatory("type"), given.mandatory("baseUrl")
+    for name in ("secretName", "keyName"):
+        if given.text(name):
+            given.wrong(name, f"{name} is a secret of this side, which the provider cannot read: send authKey and authCode")
+    named = {name: given.text(name) for name in given.rest()}
+    properties = {name if ":" in name else EDC + name: value for name, value in named.items() if value is not None}
+    properties[EDC + "baseUrl"] = url
+    return DataAddress(type, url, tuple(EndpointProperty(*item) for item in properties.items()))
+
+
+def show_destination(address: DataAddress | None) -> Node | None:
+    if address is None:
+        return None
+    return {"@type": "DataAddress", "type": address.endpoint_type, **address.harmless().values()}
 
 
 async def request(parts: Parts, call: Call) -> list[Node]:
@@ -100,6 +124,7 @@ def show(transfer: TransferProcess) -> Node:
         "assetId": transfer.dataset_id,
         "contractId": transfer.agreement_id,
         "transferType": transfer.format,
+        "dataDestination": show_destination(transfer.destination),
         "callbackAddresses": list(transfer.callbacks),
     }
 
