@@ -11,6 +11,7 @@ from connector.cli import exchange, folder, output, processes
 from connector.cli.doctor import doctor
 from connector.cli.exits import EPILOG, Exit
 from connector.cli.keyring import keys
+from connector.cli.migration import imports
 from connector.cli.output import JsonOption
 
 app = typer.Typer(
@@ -47,4 +48,5 @@ app.add_typer(processes.negotiations, name="negotiations")
 app.add_typer(processes.agreements, name="agreements")
 app.add_typer(processes.transfers, name="transfers")
 app.add_typer(keys, name="keys")
+app.add_typer(imports, name="import")
 app.command()(version)

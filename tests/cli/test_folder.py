@@ -50,7 +50,9 @@ def test_connector_toml_shows_every_setting_with_its_default(folder: Path) -> No
     text = (folder / "connector.toml").read_text()
     as_written = config.load(folder, {})
     uncommented = re.sub(r"^# (?=\w+ = )", "", text, flags=re.M)
-    defaults = re.sub(r"^jwt = .*$", "", re.sub(r"^(allow|nodes|subscribers) = .*$", r"\1 = []", uncommented, flags=re.M), flags=re.M)
+    defaults = re.sub(
+        r"^jwt = .*$", "", re.sub(r"^(allow|nodes|subscribers) = .*$", r"\1 = []", uncommented, flags=re.M), flags=re.M
+    )
     (folder / "connector.toml").write_text(defaults)
     assert config.load(folder, {}) == as_written
     shown = tomllib.loads(uncommented)
