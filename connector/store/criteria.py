@@ -1,9 +1,9 @@
 """A Query in SQL.
 
-Equality on a column is left to the database and its indices. Every other condition is decided by `dsp.criteria` itself, as
-a function that SQLite calls with the record, so that a stored record and one in memory can never answer differently, and
-no operand ever becomes SQL text. Instants compare as epoch milliseconds, as the management API shows them; a text on the
-other side is read as ISO 8601.
+Equality on a column of texts and ranges of instants are left to the database and its indices. Every other condition is
+decided by `dsp.criteria` itself, as a function that SQLite calls with the record, so that a stored record and one in memory
+can never answer differently, and no operand ever becomes SQL text. Instants compare as epoch milliseconds, as the
+management API shows them; a text on the other side is read as ISO 8601.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ PATH = re.compile(r"(?:'[^']*'|[^.']+)(?:\.(?:'[^']*'|[^.']+))*")
 QUOTED = re.compile(r"'([^']*)'")
 KEY = re.compile(r"'([^']*)'|([^.']+)")
 
+RANGES = {
+    "<": "{column} < ?", "<=": "{column} < ?", ">": "{column} >= ?", ">=": "{column} >= ?",
+    "=": "{column} >= ? AND {column} < ?",
+}  # fmt: skip
+
 Record = Mapping[str, Any]
 
 
@@ -57,7 +62,7 @@ def where(table: str, columns: frozenset[str], filters: tuple[Criterion, ...]) -
         criteria.predicate(criterion)
         keys(criterion.left)
         column = _column(criterion.left)
-        indexed = _equality(column, criterion) if column in columns else None
+        indexed = _indexed(column, criterion) if column in columns else None
         parts.append(indexed) if indexed else rest.append(_with_instants(criterion))
     if rest:
         parts.append(Sql("satisfies(?, record, ?)", (table, encode([(c.left, c.operator, c.right) for c in rest]))))
@@ -89,9 +94,24 @@ def _column(left: str) -> str:
     return "id" if name in ("@id", EDC + "id") else name
 
 
+def _indexed(column: str, criterion: Criterion) -> Sql | None:
+    """Return SQL for what an index can decide, None for the rest."""
+    return _range(column, criterion) if column in INSTANTS else _equality(column, criterion)
+
+
+def _range(column: str, criterion: Criterion) -> Sql | None:
+    """Return SQL for a comparison with whole milliseconds, each of which holds a thousand stored microseconds."""
+    right = _milliseconds(criteria.plain(criterion.right)) if criterion.operator in RANGES else None
+    if isinstance(right, bool) or not isinstance(right, int) or abs(right) > MAX_ROWS // 2000:
+        return None
+    begin, end = right * 1000, (right + 1) * 1000
+    values = {"<": (begin,), "<=": (end,), ">": (end,), ">=": (begin,), "=": (begin, end)}[criterion.operator]
+    return Sql(RANGES[criterion.operator].format(column=column), values)
+
+
 def _equality(column: str, criterion: Criterion) -> Sql | None:
-    """Return SQL for `=` and `in` on a column of texts, None for whatever the index cannot decide."""
-    if column in INSTANTS or criterion.operator not in ("=", "in"):
+    """Return SQL for `=` and `in` on a column of texts."""
+    if criterion.operator not in ("=", "in"):
         return None
     right = criteria.plain(criterion.right)
     values = right if criterion.operator == "in" and isinstance(right, Sequence) else [right]

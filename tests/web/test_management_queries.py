@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
-from connector.dsp.messages import Kind, Role
+from connector.dsp.messages import DataAddress, EndpointProperty, Kind, Role
 from connector.dsp.negotiation import State as N
-from connector.dsp.offering import EDC
+from connector.dsp.offering import EDC, Criterion
 from connector.dsp.process import Cause, CauseCode
 from connector.dsp.transfer import State as T
+from connector.ports import Query
+from connector.web.management import agreements, negotiations, transfers
+from connector.web.management import query as query_
 from tests.store.records import agreement, negotiation, transfer
 from tests.web.management_rig import NOW, PEER, US, Rig, asset, criterion, definition, policy
 
@@ -205,3 +208,118 @@ async def test_a_wrong_query_is_refused_with_its_path(api: Rig, spec: dict[str, 
 async def test_an_empty_query_asks_for_everything(full: Rig, body: object) -> None:
     """management-api.md: a body of only `@context` is an empty QuerySpec; so is no body at all."""
     assert len(await full.ok("POST", "/contractnegotiations/request", body)) == 5
+
+
+# --- every operator on every field ----------------------------------------------------------------------------------
+
+FAMILIES = (
+    "contractnegotiations", "transferprocesses", "contractagreements", "policydefinitions", "contractdefinitions", "edrs",
+    "assets",
+)  # fmt: skip
+
+
+HIDDEN = ("@context", "properties", "privateProperties", "dataAddress", "assetsSelector")  # asked otherwise, or an array
+
+
+def fields(node: Any, path: str = "") -> dict[str, Any]:
+    """Return the values of an answer by the path that a query calls them; what is in an array is asked as the array."""
+    found: dict[str, Any] = {}
+    for name, value in node.items():
+        if name in HIDDEN or (path and name.startswith("@")):
+            continue
+        if isinstance(value, dict):
+            found |= fields(value, f"{path}{name}.")
+        else:
+            found[path + name] = value
+    return found
+
+
+def holds(value: Any, operator: str, right: Any) -> bool:
+    """What management-api.md says of each operator, once more and in other words."""
+    number, text = (int, float), str
+    if value is None:
+        return False
+    if operator in ("=", "!="):
+        return (value == right and isinstance(value, bool) == isinstance(right, bool)) == (operator == "=")
+    if operator in ("in", "not in"):
+        return any(holds(value, "=", one) for one in right) == (operator == "in")
+    if operator == "contains":
+        return isinstance(value, list) and right in value
+    if operator in ("like", "ilike"):
+        fold = str.casefold if operator == "ilike" else str
+        inner = fold(right).strip("%")
+        return isinstance(value, str) and (inner in fold(value) if right[:1] == "%" else fold(value).startswith(inner))
+    alike = any(isinstance(value, kind) and isinstance(right, kind) for kind in (number, text))
+    if not alike or isinstance(value, bool):
+        return False
+    return {"<": value < right, "<=": value <= right, ">": value > right, ">=": value >= right}[operator]
+
+
+def questions(value: Any) -> list[tuple[str, Any]]:
+    """Return what can be asked so that some answers fit and some do not."""
+    if isinstance(value, list):
+        return [("contains", item) for item in value if isinstance(item, str)]
+    if not isinstance(value, (str, int, float)):
+        return []
+    asked: list[tuple[str, Any]] = [(operator, value) for operator in ("=", "!=", "<", "<=", ">", ">=")]
+    asked += [(operator, [value, "another"]) for operator in ("in", "not in")]
+    if isinstance(value, str):
+        return [*asked, ("like", f"%{value[1:]}"), ("ilike", f"{value[:3].upper()}%"), ("like", f"%{value.upper()}%")]
+    return asked
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_every_operator_decides_every_field_as_it_is_shown(full: Rig, family: str) -> None:
+    """Whether the store answers from an index, in SQL or not at all: the answer is that of the operator on what is shown."""
+    address = DataAddress("urn:http", None, (EndpointProperty(EDC + "endpoint", "http://x"),))
+    await full.put(transfers=[replace(TRANSFERS[1], id=f"e{i}", peer_pid=f"e{i}", data_address=address) for i in range(2)])
+    for i in range(3):
+        await full.ok("POST", "/policydefinitions", policy(f"p{i}"))
+        await full.ok("POST", "/contractdefinitions", definition(f"d{i}", f"p{i}"))
+    shown = await full.ok("POST", f"/{family}/request", {"limit": 1000})
+    assert len(shown) >= 2
+    values = {node["@id"]: fields(node) for node in shown}
+    if family == "assets":  # their fields are their properties, by full IRI
+        values = {node["@id"]: {EDC + name: value for name, value in node["properties"].items()} for node in shown}
+    operators = set()
+    for field in {name for fields in values.values() for name in fields if name not in ("@type", "state")}:
+        for value in {str(found.get(field)): found.get(field) for found in values.values()}.values():
+            for operator, right in questions(value):
+                operators.add(operator)
+                expected = {id for id, found in values.items() if holds(found.get(field), operator, right)}
+                found = await asked(full, family, criterion(field, operator, right), limit=1000)
+                assert set(found) == expected, (field, operator, right)
+    assert operators >= {"=", "!=", "<", "<=", ">", ">=", "in", "not in", "like", "ilike"}
+
+
+async def test_common_questions_are_answered_from_an_index(full: Rig) -> None:
+    """EXPLAIN QUERY PLAN of what a UI asks all day: no table is read as a whole."""
+    lines: list[str] = []
+
+    def plans(tx: Any) -> None:
+        raw = tx.negotiations._db.raw
+        seen: list[str] = []
+        raw.set_trace_callback(seen.append)
+        for table, module, fields in INDEXED:
+            for field in fields:
+                right: Any = 5 if field in module.COLUMNS.times else "x"
+                query_.answer(getattr(tx, table), Query((Criterion(field, "=", right),)), module.COLUMNS, module.show)
+        raw.set_trace_callback(None)
+        lines.extend(row[3] for sql in seen if sql.startswith("SELECT") for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}"))
+
+    await full.store.read(plans)
+    assert sum(line.startswith("SEARCH") for line in lines) == sum(len(fields) for _, _, fields in INDEXED)
+    assert not [line for line in lines if line.startswith("SCAN")]
+
+
+INDEXED = (
+    (
+        "negotiations", negotiations,
+        ("@id", "counterPartyId", "assetId", "contractAgreementId", "traceId", "createdAt", "stateTimestamp"),
+    ),
+    (
+        "transfers", transfers,
+        ("@id", "counterPartyId", "assetId", "contractId", "traceId", "createdAt", "stateTimestamp"),
+    ),
+    ("agreements", agreements, ("@id", "assetId", "providerId", "consumerId", "negotiationId")),
+)  # fmt: skip

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from connector import errors
 from connector.odrl.model import Json
 
@@ -74,4 +76,5 @@ def body_of(error: errors.ConnectorError) -> list[dict[str, Json]]:
 
 
 def detail(message: str, kind: str, path: str | None = None, value: Json = None) -> dict[str, Json]:
-    return {"message": message, "type": kind, "path": path, "invalidValue": value}
+    shown = value if value is None or isinstance(value, str) else orjson.dumps(value).decode()  # documented as a text
+    return {"message": message, "type": kind, "path": path, "invalidValue": shown}

@@ -189,7 +189,7 @@ def _bare(value: Json) -> Json:
         return value
     if value.keys() == {"@id"}:
         return _known(str(value["@id"]))
-    terms = {_known(key): _bare(item) for key, item in value.items()}
+    terms = {_known(key): _bare(item) for key, item in value.items() if item != []}  # a list of rules is not empty there
     return terms | ({"@type": _known(str(value["@type"]))} if "@type" in value else {})
 
 

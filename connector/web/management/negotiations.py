@@ -26,7 +26,8 @@ COLUMNS = query.Columns(
         "assetId": "dataset_id",
         "contractAgreementId": "agreement_id",
     },
-    sort={"createdAt": "created_at"},
+    times={"createdAt": "created_at", "stateTimestamp": "updated_at", "deadline": "deadline"},
+    sort={"createdAt": "created_at", "stateTimestamp": "updated_at"},
     numbers=states.NEGOTIATION,
     newest="created_at",
 )

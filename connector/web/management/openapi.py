@@ -36,7 +36,8 @@ QUERIES = (
     "without the EDC namespace; for assets they are `id` or a property's full IRI. A value that is not there satisfies "
     "nothing, not even `!=`. `like` is case-sensitive, `ilike` is not, `%` is any text and `_` one character; `contains` "
     "is for lists. Texts are compared with texts and numbers with numbers. `=` and `in` on ids, parties, assets and "
-    "contracts use an index; any other condition reads the whole collection. Without `sortField` the newest come first. "
+    "contracts use an index, and so do `createdAt` and `stateTimestamp` with a whole number; any other condition reads the "
+    "whole collection. Without `sortField` the newest come first. "
     "Secrets cannot be searched. A body has at most 4,000,000 bytes ([management] max_body) and arrives within 15 seconds."
 )
 

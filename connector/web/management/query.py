@@ -84,11 +84,13 @@ def written(c: Criterion) -> Node:
 class Columns:
     """What a table can decide itself.
 
-    `text` maps shown names to the record's; `sort` those that also sort alike. `numbers` are EDC's numbers of states.
+    `text` maps shown names to the record's, `times` those that are epoch milliseconds, `sort` those that also sort alike.
+    `numbers` are EDC's numbers of states.
     `newest` is the record's field that orders the answer when the query does not.
     """
 
     text: Mapping[str, str]
+    times: Mapping[str, str] = field(default_factory=dict)
     sort: Mapping[str, str] = field(default_factory=dict)
     numbers: Mapping[str, int] = field(default_factory=dict)
     newest: str | None = None
@@ -99,13 +101,8 @@ def answer(table: Table[R], query: Query, columns: Columns, show: Callable[[R], 
     pushed: list[Criterion] = []
     rest: list[Criterion] = []
     for c in (named(c, columns.numbers) for c in query.filters):
-        column = columns.text.get(c.left)
-        values = c.right if isinstance(c.right, list) else [c.right]
-        exact = c.operator in ("=", "in") and all(isinstance(value, str) for value in values)
-        if column is not None and exact:
-            pushed.append(Criterion(column, c.operator, c.right))
-        else:
-            rest.append(c)
+        column = _stored(c, columns)
+        rest.append(c) if column is None else pushed.append(replace(c, left=column))
     sort = columns.sort.get(name_of(query.sort)) if query.sort else columns.newest
     descending = query.descending if query.sort else True
     stored = Query(tuple(pushed), sort, descending, query.offset, query.limit)
@@ -113,6 +110,15 @@ def answer(table: Table[R], query: Query, columns: Columns, show: Callable[[R], 
         return [show(record) for record in table.query(stored)]
     records = table.query(replace(stored, offset=0, limit=None))
     return select(map(show, records), replace(query, filters=tuple(rest)))
+
+
+def _stored(c: Criterion, columns: Columns) -> str | None:
+    """Return the record's field if the table decides `c` exactly as it would be decided on what is shown."""
+    values = c.right if isinstance(c.right, list) else [c.right]
+    if c.operator in ("=", "in") and all(isinstance(value, str) for value in values):
+        return columns.text.get(c.left)
+    compares = c.operator in ("=", "<", "<=", ">", ">=") and type(c.right) is int
+    return columns.times.get(c.left) if compares else None
 
 
 def name_of(path: str) -> str:

@@ -88,7 +88,7 @@ STEPS = collapsed(OBJECT)
 SCHEMAS: Mapping[str, Schema] = {
     "ApiErrorDetail": body(
         "message type path invalidValue",
-        message=TEXT, type=TEXT, path={"type": ["string", "null"]}, invalidValue={}, cause=TEXT,
+        message=TEXT, type=TEXT, path={"type": ["string", "null"]}, invalidValue={"type": ["string", "null"]}, cause=TEXT,
     ),
     "IdResponse": body("@id @type createdAt", **OUTPUT),
     "Criterion": body(

@@ -25,6 +25,7 @@ COLUMNS = query.Columns(
         "contractId": "agreement_id",
         "transferType": "format",
     },
+    times={"createdAt": "created_at", "stateTimestamp": "updated_at", "deadline": "deadline"},
     sort={"createdAt": "created_at", "stateTimestamp": "updated_at"},
     numbers=states.TRANSFER,
     newest="created_at",
