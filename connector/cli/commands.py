@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from connector import __version__
-from connector.cli import exchange, folder, output, processes
+from connector.cli import exchange, folder, output, policy, processes
 from connector.cli.doctor import doctor
 from connector.cli.exits import EPILOG, Exit
 from connector.cli.keyring import keys
@@ -47,6 +47,7 @@ for command in (demo, folder.init, folder.check, folder.serve, doctor, exchange.
 app.add_typer(processes.negotiations, name="negotiations")
 app.add_typer(processes.agreements, name="agreements")
 app.add_typer(processes.transfers, name="transfers")
+app.add_typer(policy.app, name="policy")
 app.add_typer(keys, name="keys")
 app.add_typer(imports, name="import")
 app.command()(version)

@@ -1,7 +1,8 @@
-"""What of a policy this connector cannot decide: all of it, each with its place and what to write instead.
+"""What of a policy this connector cannot enforce: all of it, each with its place and what to write instead.
 
 A policy with one finding is refused as a whole, at load, as an offer and as an agreement (odrl.md 26): half a policy is
-another policy. What is not supported yet is refused in the same way as what does not exist.
+another policy. What is not supported yet is refused in the same way as what does not exist, also where the engine can
+decide it (`understood`): to agree to terms is to keep them, not to understand them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from connector.errors import Problem
 from connector.odrl.model import AnyConstraint, Duty, Logic, LogicalConstraint, Place, Policy, Rule, RuleKind
 from connector.odrl.operands import faults
 from connector.odrl.terms import ACTIONS, PROFILES, READ, USE, bare, nearest, short
+from connector.odrl.write import DUTIES
 
 MAX_PROBLEMS = 100  # told of one policy; it is refused for the first
 SUPPORTED = frozenset({USE, READ})
@@ -24,11 +26,11 @@ LATER = {
 
 def check(policy: Policy) -> list[Problem]:
     """Return what in `policy` cannot be decided; of very much, the beginning."""
-    in_rules = (problem for rule, path in _numbered(policy) for problem in _rule(rule, path))
-    return list(islice(chain(_profiles(policy), in_rules), MAX_PROBLEMS))
+    rules = (found for rule, path in numbered(policy) for found in _rule(rule, path))
+    return list(islice(chain(profiles(policy), _whole(policy), rules), MAX_PROBLEMS))
 
 
-def _profiles(policy: Policy) -> Iterable[Problem]:
+def profiles(policy: Policy) -> Iterable[Problem]:
     for name in policy.profile:
         if name not in PROFILES:
             yield Problem(
@@ -36,7 +38,20 @@ def _profiles(policy: Policy) -> Iterable[Problem]:
             )
 
 
-def _numbered(policy: Policy) -> Iterable[tuple[Rule, str]]:
+def _whole(policy: Policy) -> Iterable[Problem]:
+    if policy.conflict is not None:
+        message = '"conflict" is not supported yet; a prohibition that applies always wins here, leave it out'
+        yield Problem("odrl-limit", message, path="conflict")
+    if policy.inherits:
+        message = '"inheritFrom" is not supported yet; write the rules of the parent into this policy'
+        yield Problem("odrl-limit", message, path="inheritFrom")
+    if policy.included:
+        yield Problem("odrl-limit", "actions of your own cannot be enforced; use one of ODRL's", path="includedIn")
+    if policy.parts:
+        yield Problem("odrl-limit", "collections are not supported yet; name the party or the asset", path="partOf")
+
+
+def numbered(policy: Policy) -> Iterable[tuple[Rule, str]]:
     for kind in RuleKind:
         rules = (rule for rule in policy.rules if rule.kind is kind)
         yield from ((rule, f"{kind}[{index}]") for index, rule in enumerate(rules))
@@ -44,26 +59,41 @@ def _numbered(policy: Policy) -> Iterable[tuple[Rule, str]]:
 
 def _rule(rule: Rule, path: str) -> Iterable[Problem]:
     if rule.kind is RuleKind.OBLIGATION:
-        yield _problem("odrl-obligation", "obligations are not supported yet; leave it out", rule.place, path)
+        yield problem("odrl-obligation", "obligations are not supported yet; leave it out", rule.place, path)
         return
     if rule.action not in SUPPORTED:
-        yield _problem("odrl-action", _unknown_action(rule.action), rule.place, path)
+        yield problem("odrl-action", _unknown_action(rule.action), rule.place, path)
+    yield from (problem("odrl-limit", message, rule.place, path) for message in _unlike_a_product(rule))
     for duty in rule.duties:
-        yield _duty(duty, f"{path}.duty")
+        yield _duty(duty, f"{path}.{DUTIES[rule.kind]}")
     for index, part in enumerate(rule.constraints):
         yield from _constraint(part, rule.kind, f"{path}.constraint[{index}]")
 
 
+def _unlike_a_product(rule: Rule) -> Iterable[str]:
+    """Yield what is said of a rule although a policy here speaks of one dataset of one provider."""
+    for name, value in (("target", rule.target), ("assigner", rule.assigner)):
+        if value is not None:
+            yield f'"{name}" belongs on the policy, not on a rule'
+    if rule.refined.action:
+        yield "an action with refinements is not supported yet; write its name only"
+    if rule.refined.target or rule.refined.assignee:
+        yield "collections with refinements are not supported yet; write a constraint of the rule"
+
+
 def _duty(duty: Duty, path: str) -> Problem:
-    return _problem("odrl-duty", f'the duty "{short(duty.action)}" is not supported yet; leave it out', duty.place, path)
+    return problem("odrl-duty", f'the duty "{short(duty.action)}" is not supported yet; leave it out', duty.place, path)
 
 
 def _constraint(part: AnyConstraint, kind: RuleKind, path: str) -> Iterable[Problem]:
     if not isinstance(part, LogicalConstraint):
-        yield from (_problem(code, message, part.place, path) for code, message in faults(part, kind))
+        yield from (problem(code, message, part.place, path) for code, message in faults(part, kind))
+        if part.status is not None or part.since is not None:
+            name = "status" if part.status is not None else "since"
+            yield problem("odrl-limit", f'"{name}" is not supported; leave it out', part.place, path)
         return
     if part.logic in LATER:
-        yield _problem("odrl-logic", LATER[part.logic], part.place, path)
+        yield problem("odrl-logic", LATER[part.logic], part.place, path)
     for index, inner in enumerate(part.parts):
         yield from _constraint(inner, kind, f"{path}.{part.logic}[{index}]")
 
@@ -75,7 +105,7 @@ def _unknown_action(action: str) -> str:
     return f'unknown action "{short(action)}"' + (nearest(name, ("use", "read")) or "; this connector knows use and read")
 
 
-def _problem(code: str, message: str, place: Place | None, path: str) -> Problem:
+def problem(code: str, message: str, place: Place | None, path: str, level: str = "error") -> Problem:
     if place is None:
-        return Problem(code, message, path=path)
-    return Problem(code, message, place.file, place.line, place.column, path)
+        return Problem(code, message, path=path, level=level)
+    return Problem(code, message, place.file, place.line, place.column, path, level)

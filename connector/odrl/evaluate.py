@@ -1,25 +1,33 @@
-"""Compile a policy once, decide many times: pure, three-valued, closed world (odrl.md 9-13, 24-36).
+"""Compile a policy once, decide many times: pure, three-valued, closed world (odrl.md 9-38).
 
-`compile` turns each rule into one closure for use here and now and one that looks ahead (catalog, negotiation: could this
-ever be used?). A closure returns True, False or None (unknown) and leaves on a trail the premises that made it so, so that
-the verdict and its reasons come from the same pass. Unknown never helps the asker: a permission is then not active, a
-prohibition is (25). Only the catalog, which shows and gives nothing, takes unknown for possible.
+`compile` takes what this connector enforces and turns each rule into closures for use here and now and for looking ahead
+(catalog, negotiation: could this ever be used?). `compile_whole` takes all of ODRL that can be decided, against a `World`.
+A pass evaluates every premise of every rule and records it, so that verdict, reasons and report are of one pass. Unknown
+never helps the asker: a permission is then not active, a prohibition is (25). Only the catalog, which shows and gives
+nothing, takes unknown for possible.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TypeAlias, cast
 
-from connector.errors import InvalidFiles
+from connector.errors import InvalidFiles, Problem
+from connector.odrl.actions import Due, actions
 from connector.odrl.check import check
+from connector.odrl.decision import Decision
+from connector.odrl.kinds import check as holds
+from connector.odrl.language import Source, declared_purposes, left_operands, lookup, resolve
 from connector.odrl.model import (
     AnyConstraint,
     Constraint,
+    Duty,
     Logic,
     LogicalConstraint,
+    Place,
     Policy,
     PolicyKind,
     Rule,
@@ -27,24 +35,53 @@ from connector.odrl.model import (
 )
 from connector.odrl.operands import AHEAD, OPERANDS, Request, Scope, State
 from connector.odrl.purposes import forbidden_purposes, purposes
-from connector.odrl.reasons import BUILT_IN, Decision, Premise, Reason
-from connector.odrl.terms import ACTIONS, INCLUDED_IN, ODRL, bare, expand
+from connector.odrl.reasons import BUILT_IN, Premise, Reason
+from connector.odrl.terms import ODRL, bare
+from connector.odrl.trees import Aspect, Branch, DutyFound, Found, Record, Tree, Truth
+from connector.odrl.understood import due_by, understood
 from connector.odrl.values import Instant, Value
+from connector.odrl.world import World
 
-Truth: TypeAlias = bool | None
-Step: TypeAlias = tuple[Premise, Value | None, Truth]
-Trail: TypeAlias = list[Step]
-Node: TypeAlias = Callable[[Request, State, Trail], Truth]
-Leaf: TypeAlias = Callable[[Constraint, Premise, RuleKind], Node]
+Node: TypeAlias = Callable[[Request, State, Record], Truth]
+Leaf: TypeAlias = Callable[[Constraint, Premise], Node]
+Grown: TypeAlias = tuple[Tree, Node]
+# whether it is permitted, every rule, those that decided, and what decided besides the rules
+Verdict: TypeAlias = tuple[bool, tuple[Found, ...], tuple[Found, ...], tuple[Reason, ...]]
 
 INSTANTS = 16  # how many coming instants are looked at for `valid_until`; past them it is the next one, to decide again
 TICK, LAST = timedelta(microseconds=1), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledDuty:
+    duty: Duty
+    due: Due
+    condition: Node
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledRule:
-    here: Node
-    ahead: Node
+    """One rule: its premises as a tree, and the closures that walk them."""
+
+    rule: Rule
+    name: str
+    trees: tuple[tuple[Aspect, Tree], ...]
+    here: tuple[Node, ...]
+    ahead: tuple[Node, ...]
+    duties: tuple[CompiledDuty, ...] = ()
+
+    def find(self, request: Request, state: State, ahead: bool) -> Found:
+        record: Record = []
+        fits: Truth = True
+        for node in self.ahead if ahead else self.here:
+            truth = node(request, state, record)
+            if truth is not True and fits is not False:
+                fits = truth
+        if not self.duties:
+            return Found(self.rule, self.name, self.trees, record, fits)
+        duties = tuple(_duty_found(duty, request, state) for duty in self.duties)
+        violated = any(one.deontic == "Violated" for one in state.world.duties.get(self.rule.uid or "", ()))
+        return Found(self.rule, self.name, self.trees, record, fits, duties, violated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +91,7 @@ class Compiled:
     policy: Policy
     permissions: tuple[CompiledRule, ...]
     prohibitions: tuple[CompiledRule, ...]
+    obligations: tuple[CompiledRule, ...]
     instants: tuple[datetime, ...]
     counted: bool
 
@@ -65,114 +103,216 @@ def compile(policy: Policy) -> Compiled:
     """Return `policy` ready to decide.
 
     Raises:
-        InvalidFiles: something in it is not understood; all problems, with their places.
+        InvalidFiles: something in it is not understood, or not enforced here; all problems, with their places.
     """
-    problems = tuple(problem for problem in policy.problems if problem.level == "error") or tuple(check(policy))
+    _refuse(policy, check)
+    constraints = [leaf for rule in policy.rules for part in rule.constraints for leaf in _leaves(part)]
+    return _compiled(
+        policy,
+        lambda _rule: (_here, _ahead),
+        tuple(sorted({instant for leaf in constraints for instant in _turns(leaf)})),
+        any(leaf.left == ODRL + "count" for leaf in constraints),
+    )
+
+
+def compile_whole(policy: Policy) -> Compiled:
+    """Return `policy`, which may say all that ODRL can, ready to decide against `State.world`; never to agree to.
+
+    Raises:
+        InvalidFiles: something in it is not understood.
+    """
+    _refuse(policy, understood)
+
+    def leaves(rule: Rule) -> tuple[Leaf, Leaf]:
+        def leaf(constraint: Constraint, premise: Premise) -> Node:
+            return _wholly(policy, rule, constraint, premise)
+
+        return leaf, leaf
+
+    return _compiled(policy, leaves, (), False)
+
+
+def _refuse(policy: Policy, judge: Callable[[Policy], list[Problem]]) -> None:
+    problems = tuple(p for p in policy.problems or judge(policy) if p.level == "error")
     if problems:
         raise InvalidFiles(problems)
-    constraints = [leaf for rule in policy.rules for part in rule.constraints for leaf in _leaves(part)]
-    return Compiled(
-        policy=policy,
-        permissions=_compiled(policy, RuleKind.PERMISSION),
-        prohibitions=_compiled(policy, RuleKind.PROHIBITION),
-        instants=tuple(sorted({instant for leaf in constraints for instant in _turns(leaf)})),
-        counted=any(leaf.left == ODRL + "count" for leaf in constraints),
-    )
 
 
-def _compiled(policy: Policy, kind: RuleKind) -> tuple[CompiledRule, ...]:
-    rules = [rule for rule in policy.rules if rule.kind is kind]
-    return tuple(_rule(policy, rule, f"{kind} {number}") for number, rule in enumerate(rules, 1))
+def _compiled(
+    policy: Policy, leaves: Callable[[Rule], tuple[Leaf, Leaf]], instants: tuple[datetime, ...], counted: bool
+) -> Compiled:
+    @cache
+    def asked(action: str) -> tuple[str, frozenset[str]]:
+        resolved = actions().resolve(action)
+        return resolved, actions().wider(resolved, policy.included)
+
+    def rules(kind: RuleKind) -> tuple[CompiledRule, ...]:
+        of = [rule for rule in policy.rules if rule.kind is kind]
+        made = (_Grower(policy, rule, f"{kind} {number}", asked) for number, rule in enumerate(of, 1))
+        return tuple(grower.rule_with(*leaves(grower.rule)) for grower in made)
+
+    permissions, prohibitions, obligations = map(rules, RuleKind)
+    return Compiled(policy, permissions, prohibitions, obligations, instants, counted)
 
 
-def _rule(policy: Policy, rule: Rule, name: str) -> CompiledRule:
-    def whole(leaf: Leaf) -> Node:
-        constraints = [_node(part, rule.kind, name, leaf) for part in rule.constraints]
-        return _joined([*_fit(policy, rule, name), *constraints], neutral=True)
+@dataclass(frozen=True, slots=True)
+class _Grower:
+    """Grows the trees of one rule."""
 
-    return CompiledRule(here=whole(_here), ahead=whole(_ahead))
+    policy: Policy
+    rule: Rule
+    name: str
+    asked: Callable[[str], tuple[str, frozenset[str]]]  # the action of a request, and those that include it
+
+    def rule_with(self, here: Leaf, ahead: Leaf) -> CompiledRule:
+        fit = list(self.fit())
+        grown = [[self.grow(part, leaf) for part in self.rule.constraints] for leaf in (here, ahead)]
+        trees = [(aspect, tree) for aspect, (tree, _) in fit] + [(Aspect.CONSTRAINT, tree) for tree, _ in grown[0]]
+        first = [node for _, (_, node) in fit]
+        nodes = [(*first, *(node for _, node in made)) for made in grown]
+        duties = tuple(self.duty(duty, here) for duty in self.rule.duties)
+        return CompiledRule(self.rule, self.name, tuple(trees), nodes[0], nodes[1], duties)
+
+    def premise(self, name: str, operator: str, right: str, place: Place | None, of: Constraint | None = None) -> Premise:
+        asked = of.right if of is not None else right
+        return Premise(self.name, self.rule.kind, name, operator, asked, place, of, self.rule.uid)
+
+    def fit(self) -> Iterator[tuple[Aspect, Grown]]:
+        """Yield the premises besides the constraints: action, target, assignee (10-14)."""
+        rule, refined = self.rule, self.rule.refined
+        if rule.action:
+            premise = self.premise("action", "eq", rule.action, rule.place)
+            yield Aspect.ACTION, self.refined((premise, self.acts(rule.action)), refined.action)
+        target = rule.target or self.policy.target
+        if target is not None:
+            yield Aspect.TARGET, self.refined(self.named("target", target), refined.target)
+        for assignee in dict.fromkeys((rule.assignee, self.policy.assignee)):
+            if assignee is not None:
+                parts = refined.assignee if assignee == rule.assignee else ()
+                yield Aspect.PARTY, self.refined(self.named("assignee", assignee), parts)
+
+    def acts(self, action: str) -> Node:
+        """Return the premise that the asked action is `action` or included in it (12, 13)."""
+        wanted, asked = actions().resolve(action), self.asked
+
+        def node(request: Request, _state: State, record: Record) -> Truth:
+            left, wider = asked(request.action)
+            truth = wanted in wider
+            record.append((left, truth))
+            return truth
+
+        return node
+
+    def named(self, name: str, right: str) -> Grown:
+        """Return the premise that the asset or the asker is `right` or in that collection (14)."""
+        is_target = name == "target"
+
+        def node(request: Request, state: State, record: Record) -> Truth:
+            left = request.target if is_target else request.assignee or None
+            truth = None if left is None else left == right or right in state.world.above.get(left, ())
+            record.append((left, truth))
+            return truth
+
+        return self.premise(name, "eq", right, self.rule.place), node
+
+    def refined(self, fit: Grown, refinements: Sequence[AnyConstraint]) -> Grown:
+        if not refinements:
+            return fit
+
+        def leaf(constraint: Constraint, premise: Premise) -> Node:
+            return _wholly(self.policy, self.rule, constraint, premise, refining=True)
+
+        parts = [fit, *(self.grow(part, leaf) for part in refinements)]
+        return Branch(Logic.AND, tuple(tree for tree, _ in parts)), _joined(Logic.AND, [node for _, node in parts])
+
+    def grow(self, part: AnyConstraint, leaf: Leaf) -> Grown:
+        if isinstance(part, LogicalConstraint):
+            parts = [self.grow(inner, leaf) for inner in part.parts]
+            branch = Branch(part.logic, tuple(tree for tree, _ in parts), part)
+            return branch, _joined(part.logic, [node for _, node in parts])
+        premise = self.premise(_name(part.left), bare(part.operator), "", part.place, part)
+        return premise, leaf(part, premise)
+
+    def duty(self, duty: Duty, leaf: Leaf) -> CompiledDuty:
+        due = actions().due.get(actions().resolve(duty.action), Due.BEFORE)
+        conditions = []
+        for part in duty.constraints:
+            if isinstance(part, Constraint) and due_by(part):
+                due = {"lt": Due.BEFORE, "lteq": Due.BEFORE, "eq": Due.WITH}.get(bare(part.operator), Due.AFTER)
+            else:
+                conditions.append(self.grow(part, leaf)[1])
+        return CompiledDuty(duty, due, _joined(Logic.AND, conditions))
 
 
-def _fit(policy: Policy, rule: Rule, name: str) -> Iterator[Node]:
-    """Yield the premises besides the constraints: action, target, assignee (10-13)."""
-    covered = _covered(rule)
-    yield _leaf(
-        Premise(name, rule.kind, "action", "eq", rule.action, rule.place),
-        lambda request, _state: expand(request.action, ACTIONS),
-        covered.__contains__,
-    )
-    if policy.target is not None:
-        yield _equal(name, rule, "target", policy.target, lambda request, _state: request.target)
-    for assignee in dict.fromkeys((rule.assignee, policy.assignee)):
-        if assignee is not None:
-            yield _equal(name, rule, "assignee", assignee, lambda request, _state: request.assignee or None)
+def _name(left: str) -> str:
+    known = left_operands().get(resolve(left))
+    return known.name if known is not None else bare(left)
 
 
-def _equal(name: str, rule: Rule, premise: str, right: str, value: Callable[[Request, State], str | None]) -> Node:
-    return _leaf(Premise(name, rule.kind, premise, "eq", right, rule.place), value, lambda left: left == right)
-
-
-def _covered(rule: Rule) -> frozenset[str]:
-    """Return the asked actions that the rule speaks of: its own and what is included in it.
-
-    A prohibition also answers to the wider action: who asks for any use asks for the forbidden one too.
-    """
-    covered = {rule.action} | {narrow for narrow, wide in INCLUDED_IN.items() if wide == rule.action}
-    if rule.kind is RuleKind.PROHIBITION and rule.action in INCLUDED_IN:
-        covered.add(INCLUDED_IN[rule.action])
-    return frozenset(covered)
-
-
-def _node(part: AnyConstraint, kind: RuleKind, name: str, leaf: Leaf) -> Node:
-    if isinstance(part, LogicalConstraint):
-        return _joined([_node(inner, kind, name, leaf) for inner in part.parts], neutral=part.logic is Logic.AND)
-    premise = Premise(name, kind, OPERANDS[part.left].name, bare(part.operator), part.right, part.place, part)
-    return leaf(part, premise, kind)
-
-
-def _here(constraint: Constraint, premise: Premise, _kind: RuleKind) -> Node:
+def _here(constraint: Constraint, _premise: Premise) -> Node:
     operand = OPERANDS[constraint.left]
-    return _leaf(premise, operand.value, operand.test(constraint))
+    return _leaf(operand.value, operand.test(constraint))
 
 
-def _ahead(constraint: Constraint, premise: Premise, kind: RuleKind) -> Node:
+def _ahead(constraint: Constraint, premise: Premise) -> Node:
     operand = OPERANDS[constraint.left]
-    return _leaf(premise, operand.value, operand.test_ahead(constraint, kind))
+    return _leaf(operand.value, operand.test_ahead(constraint, premise.kind))
 
 
-def _leaf(premise: Premise, value: Callable[[Request, State], Value | None], test: Callable[[Value], Truth]) -> Node:
-    def node(request: Request, state: State, trail: Trail) -> Truth:
+def _leaf(value: Callable[[Request, State], Value | None], test: Callable[[Value], Truth]) -> Node:
+    def node(request: Request, state: State, record: Record) -> Truth:
         left = value(request, state)
         truth = None if left is None else test(left)
-        trail.append((premise, left, truth))
+        record.append((left, truth))
         return truth
 
     return node
 
 
-def _joined(nodes: list[Node], *, neutral: bool) -> Node:
-    """Return `and` (neutral True) or `or` (neutral False) of `nodes`, in strong three-valued logic (27).
+def _wholly(policy: Policy, rule: Rule, constraint: Constraint, _premise: Premise, *, refining: bool = False) -> Node:
+    """Return a leaf of the whole language: a set of values, found in the world, compared there."""
+    operand = left_operands()[resolve(constraint.left)]
+    if operand.source is Source.FILTER:
+        return _applied
+    value = lookup(operand, constraint, policy.uid, rule.uid, refining=refining)
+    test = holds(operand.kind, bare(constraint.operator), operand.rights(constraint))
 
-    A part that has the neutral value decides nothing unless all have it, so its premises leave the trail.
-    """
+    def node(request: Request, state: State, record: Record) -> Truth:
+        lefts = value(request, state.world)
+        truth = None if lefts is None else test(lefts, state.world)
+        record.append((lefts, truth))
+        return truth
 
-    def node(request: Request, state: State, trail: Trail) -> Truth:
-        result: Truth = neutral
-        start = len(trail)
-        for part in nodes:
-            mark = len(trail)
-            truth = part(request, state, trail)
-            if truth is neutral:
-                if result is not neutral:
-                    del trail[mark:]
-            elif result is neutral:
-                del trail[start:mark]
-                result = truth
-            elif truth is not None:
-                result = truth
-        return result
+    return node
 
-    return nodes[0] if len(nodes) == 1 else node
+
+def _applied(_request: Request, _state: State, record: Record) -> Truth:
+    """A filter on rows holds because it is applied."""
+    record.append((None, True))
+    return True
+
+
+def _joined(logic: Logic, nodes: list[Node]) -> Node:
+    """Return `nodes` joined in strong three-valued logic (27); every one of them is evaluated (32)."""
+    if logic is Logic.XONE:
+
+        def join(truths: list[Truth]) -> Truth:
+            true = truths.count(True)
+            return false if true > 1 else None if None in truths else true == 1
+
+        false = False
+    else:
+        neutral = logic is not Logic.OR  # andSequence is `and`: what is looked at has happened by now
+
+        def join(truths: list[Truth]) -> Truth:
+            return (not neutral) if (not neutral) in truths else None if None in truths else neutral
+
+    def node(request: Request, state: State, record: Record) -> Truth:
+        truth = join([part(request, state, record) for part in nodes])
+        record.append((None, truth))
+        return truth
+
+    return node
 
 
 def _leaves(part: AnyConstraint) -> Iterator[Constraint]:
@@ -189,7 +329,7 @@ def _turns(constraint: Constraint) -> Iterable[datetime]:
     if not isinstance(operand.type, Instant):
         return ()
     at = cast("datetime", operand.rights(constraint)[0])
-    later = at + TICK if at < LAST else at
+    later = min(at, LAST - TICK) + TICK
     return {"lt": (at,), "gteq": (at,), "lteq": (later,), "gt": (later,)}.get(bare(constraint.operator), (at, later))
 
 
@@ -198,15 +338,30 @@ def _turns(constraint: Constraint) -> Iterable[datetime]:
 
 def decide(compiled: Compiled, request: Request, state: State = State()) -> Decision:  # noqa: B008 (frozen)
     """Return whether `request` is permitted, and why."""
-    allowed, trail = _verdict(compiled, request, state)
-    because = tuple(Reason(premise, left, truth) for premise, left, truth in trail)
-    return Decision(
-        allowed=allowed,
-        because=because,
-        unknown=tuple(dict.fromkeys(reason.premise for reason in because if reason.satisfied is None)),
-        valid_until=_valid_until(compiled, request, state) if allowed and compiled.instants else None,
-        counted=compiled.counted,
-    )
+    allowed, found, decided, beyond = _verdict(compiled, request, state)
+    until = _valid_until(compiled, request, state) if allowed and compiled.instants else None
+    return Decision(allowed, until, compiled.counted, found, decided, beyond)
+
+
+def decide_all(policies: Sequence[Compiled], request: Request, state: State) -> Decision:
+    """Return the decision of several policies on one asset (8): one that forbids denies, one has to permit.
+
+    Where a permission of one meets a prohibition of another, only policies that all say `perm` let it pass (7).
+    """
+    each = [decide(compiled, request, state) for compiled in sorted(policies, key=lambda one: one.policy.uid)]
+    if len(each) == 1:
+        return each[0]
+    found = tuple(rule for decision in each for rule in decision.found)
+    beyond = tuple(dict.fromkeys(reason for decision in each for reason in decision.beyond))
+    permits = all(compiled.policy.conflict == "perm" for compiled in policies)
+    forbidding = tuple(one for one in found if one.rule.kind is RuleKind.PROHIBITION and one.fits is not False)
+    allowing = [decision for decision in each if decision.allowed]
+    if any(reason.asked is BUILT_IN["purpose"] for reason in beyond) or (forbidding and not (permits and allowing)):
+        return Decision(False, None, False, found, forbidding, beyond)
+    if allowing:
+        best = min((decision.decided[0] for decision in allowing), key=_weight)
+        return Decision(True, None, False, found, (best,))
+    return Decision(False, None, False, found, tuple(rule for one in each for rule in one.decided), beyond)
 
 
 def possible(compiled: Compiled, request: Request) -> Decision:
@@ -214,40 +369,53 @@ def possible(compiled: Compiled, request: Request) -> Decision:
     return decide(compiled, replace(request, scope=Scope.CATALOG))
 
 
-def _verdict(compiled: Compiled, request: Request, state: State) -> tuple[bool, Trail]:
-    refused = _built_in(compiled, request)
-    if refused:
-        return False, refused
+def _verdict(compiled: Compiled, request: Request, state: State) -> Verdict:
     ahead, lenient = request.scope in AHEAD, request.scope is Scope.CATALOG
-    forbidding: Trail = []
-    for rule in compiled.prohibitions:
-        trail: Trail = []
-        truth = (rule.ahead if ahead else rule.here)(request, state, trail)
-        if truth or (truth is None and not lenient):
-            forbidding += trail
-    if forbidding:
-        return False, forbidding
-    failed: list[Trail] = []
-    for rule in compiled.permissions:
-        trail = []
-        truth = (rule.ahead if ahead else rule.here)(request, state, trail)
-        if truth or (truth is None and lenient):
-            return True, trail
-        failed.append(trail)
-    failed.sort(key=len)  # the permission that is nearest to fitting comes first
-    return False, [step for trail in failed for step in trail] or [(BUILT_IN["empty"], None, False)]
+    prohibitions = [rule.find(request, state, ahead) for rule in compiled.prohibitions]
+    permissions = [rule.find(request, state, ahead) for rule in compiled.permissions]
+    obligations = [rule.find(request, state, ahead) for rule in compiled.obligations]
+    found = (*permissions, *prohibitions, *obligations)
+    refused = _built_in(compiled, request, state)
+    if refused:
+        return False, found, (), refused
+    forbidding = [one for one in prohibitions if one.fits or (one.fits is None and not lenient)]
+    permitting = [
+        one for one in permissions if (one.fits or (one.fits is None and lenient)) and not (one.duties and one.lacking)
+    ]
+    if forbidding and not (permitting and compiled.policy.conflict == "perm"):
+        void: tuple[Reason, ...] = ()
+        if permitting and compiled.policy.conflict == "invalid":
+            void = (Reason(BUILT_IN["void"], None, False),)
+        return False, found, tuple(forbidding), void
+    if permitting:
+        best = min(permitting, key=_weight) if len(permitting) > 1 else permitting[0]
+        return True, found, (best,), ()
+    empty = () if permissions else (Reason(BUILT_IN["empty"], None, False),)
+    return False, found, tuple(permissions), empty
 
 
-def _built_in(compiled: Compiled, request: Request) -> Trail:
+def _weight(found: Found) -> tuple[int, str]:
+    """Order permissions that all permit: the one that asks least of the asker, in an order that no file decides."""
+    return len(found.duties), found.rule.uid or found.name
+
+
+def _built_in(compiled: Compiled, request: Request, state: State) -> tuple[Reason, ...]:
     """Return what no policy can allow: purposes that the EHDS forbids, and data on the strength of a mere offer (1)."""
-    purpose = request.claims.get("purpose")
-    if purpose:
-        declared = purposes().resolve(purpose)
-        if declared in forbidden_purposes():
-            return [(BUILT_IN["purpose"], declared, True)]
+    declared = [purposes().resolve(purpose)] if (purpose := request.claims.get("purpose")) else []
+    if request.context or state.world is not NOWHERE:
+        declared += declared_purposes(request, state.world)
+    for purpose in declared:
+        if purpose in forbidden_purposes():
+            return (Reason(BUILT_IN["purpose"], purpose, True),)
     if compiled.policy.kind is PolicyKind.OFFER and request.scope not in AHEAD:
-        return [(BUILT_IN["offer"], None, False)]
-    return []
+        return (Reason(BUILT_IN["offer"], None, False),)
+    return ()
+
+
+def _duty_found(compiled: CompiledDuty, request: Request, state: State) -> DutyFound:
+    active = compiled.condition(request, state, []) is not False  # an unknown condition leaves the duty active (17)
+    outcomes = state.world.duties.get(compiled.duty.uid or "", ())
+    return DutyFound(compiled.duty, compiled.due, active, outcomes)
 
 
 def _valid_until(compiled: Compiled, request: Request, state: State) -> datetime | None:
@@ -259,4 +427,18 @@ def _valid_until(compiled: Compiled, request: Request, state: State) -> datetime
     return coming[INSTANTS] if len(coming) > INSTANTS else None
 
 
-__all__ = ["Compiled", "Decision", "Reason", "Request", "Scope", "State", "compile", "decide", "possible"]
+NOWHERE = State().world
+
+__all__ = [
+    "Compiled",
+    "Decision",
+    "Reason",
+    "Request",
+    "Scope",
+    "State",
+    "World",
+    "compile",
+    "compile_whole",
+    "decide",
+    "possible",
+]

@@ -58,6 +58,9 @@ class Constraint:
     unit: str | None = None
     datatype: str | None = None
     place: Place | None = field(default=None, compare=False)
+    uid: str | None = field(default=None, compare=False)
+    since: str | None = None  # from when `elapsedTime` counts, where it is not the agreement
+    status: Json = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +68,45 @@ class LogicalConstraint:
     logic: Logic
     parts: tuple[Constraint | LogicalConstraint, ...]
     place: Place | None = field(default=None, compare=False)
+    uid: str | None = field(default=None, compare=False)
 
 
 AnyConstraint: TypeAlias = Constraint | LogicalConstraint
 
 
 @dataclass(frozen=True, slots=True)
+class Refinements:
+    """What narrows the action, the asset collection and the party collection of a rule or duty."""
+
+    action: tuple[AnyConstraint, ...] = ()
+    target: tuple[AnyConstraint, ...] = ()
+    assignee: tuple[AnyConstraint, ...] = ()
+
+
+NOT_REFINED = Refinements()
+
+
+@dataclass(frozen=True, slots=True)
 class Duty:
+    """Something to be done; `consequences` have to be done as well once it was not (15)."""
+
     action: str
     constraints: tuple[AnyConstraint, ...] = ()
     place: Place | None = field(default=None, compare=False)
+    uid: str | None = field(default=None, compare=False)
+    target: str | None = None
+    assignee: str | None = None
+    refined: Refinements = NOT_REFINED
+    consequences: tuple[Duty, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One permission, prohibition or obligation. `action` is a full IRI where known."""
+    """One permission, prohibition or obligation, atomic: one action, target and assignee at most (odrl.md 3).
+
+    `action` is a full IRI where known, empty where any will do. `duties` are those of a permission, the remedies of a
+    prohibition, the consequences of an obligation. `target` and `assigner` are the rule's own, None: the policy's.
+    """
 
     kind: RuleKind
     action: str
@@ -87,11 +114,26 @@ class Rule:
     duties: tuple[Duty, ...] = ()
     assignee: str | None = None
     place: Place | None = field(default=None, compare=False)
+    uid: str | None = field(default=None, compare=False)
+    target: str | None = None
+    assigner: str | None = None
+    refined: Refinements = NOT_REFINED
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A statement that `part` is included in, or a member of, `whole`."""
+
+    part: str
+    whole: str
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """An ODRL policy. In DSP messages `target` is the dataset id and rules carry none (DSP-057, DSP-060)."""
+    """An ODRL policy. In DSP messages `target` is the dataset id and rules carry none (DSP-057, DSP-060).
+
+    `included` are the actions that the document itself hangs below others; `parts` its own `partOf` statements.
+    """
 
     kind: PolicyKind
     uid: str
@@ -101,4 +143,8 @@ class Policy:
     assignee: str | None = None
     profile: tuple[str, ...] = ()
     timestamp: str | None = None
+    conflict: str | None = None  # perm, prohibit or invalid
+    inherits: tuple[str, ...] = ()
+    included: tuple[Link, ...] = ()
+    parts: tuple[Link, ...] = ()
     problems: tuple[Problem, ...] = field(default=(), compare=False)

@@ -28,6 +28,9 @@ from connector.odrl.values import (
     comparison,
     literals,
 )
+from connector.odrl.world import Values, World
+
+NOTHING = World()
 
 
 class Scope(StrEnum):
@@ -53,13 +56,18 @@ class Request:
     assignee: str
     now: datetime
     claims: Mapping[str, str] = field(default_factory=dict)
+    context: Values = field(default_factory=dict)  # what the request declares, where there is a `State.world`
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is remembered. `uses` are those reserved or made under the agreement, without the one asked for."""
+    """What is remembered. `uses` are those reserved or made under the agreement, without the one asked for.
+
+    `world` is everything else, for policies that say more than this connector enforces (`evaluate.compile_whole`).
+    """
 
     uses: int = 0
+    world: World = NOTHING
 
 
 class Proof(StrEnum):

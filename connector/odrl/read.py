@@ -1,19 +1,18 @@
-"""JSON <-> policy: every spelling of ODRL's JSON-LD in, the compact form of DSP 2025-1 out (DSP-070..077).
+"""JSON -> policy: every spelling of ODRL's JSON-LD (DSP-070..077), and the compact form normalised.
 
 Taken alike: bare, `odrl:` and full-IRI terms, keys included; one object for a list of one; `{"@id"}` and `{"@value"}`
 wrappers. What has no place in `odrl.model` or breaks its shape becomes a problem with its place, never silence.
 A policy-level property is copied to the rules that lack it (odrl.md 3): the assignee of a Set too, while an Offer and an
-Agreement keep theirs as the party it names.
+Agreement keep theirs as the party it names. A rule with several actions, targets or assignees becomes one rule each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TypeAlias
 
-from connector.errors import InvalidFiles, Problem
 from connector.odrl import terms
 from connector.odrl.check import check
 from connector.odrl.model import (
@@ -21,101 +20,103 @@ from connector.odrl.model import (
     Constraint,
     Duty,
     Json,
+    Link,
     Logic,
     LogicalConstraint,
-    Place,
     Policy,
     PolicyKind,
+    Refinements,
     Rule,
     RuleKind,
 )
-
-Path: TypeAlias = tuple[str | int, ...]
-Places: TypeAlias = Mapping[Path, tuple[int, int]]  # path in the document -> (line, column) of the value, from 1
+from connector.odrl.nodes import ANYWHERE, Node, Nodes, Path, Places, is_list, pointer
+from connector.odrl.understood import understood
+from connector.odrl.write import DUTIES, LOST, to_json
 
 MAX_DEPTH = 32  # logical constraints on one path
-MAX_NODES = 10_000  # rules, duties and constraints of one policy
-
-# Code of a problem that the model cannot hold: such a policy is not written again, for the text would have changed.
-LOST = frozenset({"odrl-shape", "odrl-term", "odrl-size"})
 
 TYPES = {"Set": PolicyKind.SET, "Policy": PolicyKind.SET, "Offer": PolicyKind.OFFER, "Agreement": PolicyKind.AGREEMENT}
-ANYWHERE = frozenset({"@context", "@type", "@id", "uid", "type"})
-POLICY = frozenset({*RuleKind, "profile", "target", "assigner", "assignee", "action", "timestamp"})
-RULE = frozenset({"action", "target", "assigner", "assignee", "constraint", "duty"})
-DUTY = frozenset({"action", "constraint"})
-ATOMIC = frozenset({"leftOperand", "operator", "rightOperand", "unit", "dataType", "datatype"})
+POLICY = frozenset(
+    {*RuleKind, "profile", "target", "assigner", "assignee", "action", "timestamp", "conflict", "inheritFrom"}
+)
+RULE = frozenset({"action", "target", "assigner", "assignee", "constraint", "duty", "remedy", "consequence"})
+DUTY = frozenset({"action", "target", "assigner", "assignee", "constraint", "consequence"})
+ACTION = frozenset({"value", "refinement", "includedIn"})
+ENTITY = frozenset({"source", "refinement", "partOf"})
+ATOMIC = frozenset(
+    {
+        "leftOperand", "operator", "rightOperand", "rightOperandReference", "unit", "dataType", "datatype", "since",
+        "status",
+    }
+)  # fmt: skip
 LOGICAL = frozenset(map(str, Logic))
-# Words of ODRL that are understood and refused, each with what to do.
-REFUSED = {
-    "conflict": "is not supported yet; a prohibition that applies always wins here, leave it out",
-    "inheritFrom": "is not supported yet; write the rules of the parent into this policy",
-    "refinement": "is not supported yet; write it as a constraint of the rule",
-    "consequence": "is not supported yet; leave it out",
-    "remedy": "is not supported yet; leave it out",
-    "rightOperandReference": "is not supported; write the value as rightOperand",
-    "status": "is not supported; leave it out",
-    "relation": "is not supported; write target",
-}
+# Who else has to do with a rule or a duty (`odrl:function`, `odrl:relation`): said, and of no weight for a decision.
+FUNCTIONS = frozenset(
+    {
+        "attributedParty", "attributingParty", "compensatedParty", "compensatingParty", "consentedParty", "consentingParty",
+        "contractedParty", "contractingParty", "informedParty", "informingParty", "output", "payeeParty", "trackedParty",
+        "trackingParty",
+    }
+)  # fmt: skip
+
+Named: TypeAlias = tuple[str | None, tuple[AnyConstraint, ...]]  # what a rule names, with its refinements
+ANY: Named = (None, ())
 
 
 def policy(
-    document: Json, *, file: str | None = None, kind: PolicyKind | None = None, places: Places | None = None
+    document: Json,
+    *,
+    file: str | None = None,
+    kind: PolicyKind | None = None,
+    places: Places | None = None,
+    whole: bool = False,
 ) -> Policy:
     """Return the policy that `document` says, with everything that is wrong with it in `problems`.
 
     `kind` is what the caller expects; without it the document's `@type` says, and a policy without one is a Set.
+    `whole` takes all of ODRL that can be decided, without it only what this connector enforces is no problem.
     """
-    reader = _Reader(file, places or {})
+    reader = _Reader(file, places or {}, whole=whole)
     read = reader.policy(document, kind)
-    found = (*reader.problems, *(replace(problem, file=problem.file or file) for problem in check(read)))
+    found = (*reader.problems, *(replace(p, file=p.file or file) for p in (understood if whole else check)(read)))
     return replace(read, problems=tuple(sorted(found, key=lambda problem: (problem.line or 0, problem.column or 0))))
 
 
 @dataclass(slots=True)
-class _Node:
-    """One JSON object with its keys as bare terms: term -> value and path."""
-
-    path: Path
-    fields: dict[str, tuple[Json, Path]]
-
-    def __contains__(self, term: str) -> bool:
-        return term in self.fields
-
-    def get(self, term: str) -> tuple[Json, Path]:
-        return self.fields.get(term, (None, self.path))
-
-
-@dataclass(slots=True)
-class _Reader:
-    file: str | None
-    places: Places
-    problems: list[Problem] = field(default_factory=list)
-    nodes: int = 0
+class _Reader(Nodes):
+    whole: bool = False
+    included: dict[Link, None] = field(default_factory=dict)
+    parts_of: dict[Link, None] = field(default_factory=dict)
 
     # --- rules -------------------------------------------------------------------------------------------------------
 
     def policy(self, document: Json, kind: PolicyKind | None) -> Policy:
         node = self.node(document, (), POLICY)
         found = self.kind(node, kind)
-        assignees = self.texts(*node.get("assignee"))
-        shared = [] if found is not PolicyKind.SET else assignees
+        assignees = list(self.entities(node, "assignee"))
+        targets = list(self.entities(node, "target"))
+        shared = assignees if found is PolicyKind.SET or any(refined for _, refined in assignees) else []
+        several = targets if len(targets) > 1 or any(refined for _, refined in targets) else []
         if len(assignees) > 1 and not shared:
             self.problem(node.get("assignee")[1], "odrl-shape", f"an {found} has one assignee")
         result = Policy(
             kind=found,
             uid=self.identifier(node) or "",
-            rules=tuple(rule for each in RuleKind for rule in self.rules(node, each, shared)),
-            target=self.text(*node.get("target")),
+            rules=tuple(rule for each in RuleKind for rule in self.rules(node, each, several, shared)),
+            target=targets[0][0] if targets and not several else None,
             assigner=self.text(*node.get("assigner")),
-            assignee=assignees[0] if assignees and not shared else None,
+            assignee=assignees[0][0] if assignees and not shared else None,
             profile=tuple(self.texts(*node.get("profile"))),
             timestamp=self.text(*node.get("timestamp")),
+            conflict=self.strategy(node),
+            inherits=tuple(self.texts(*node.get("inheritFrom"))),
         )
+        result = replace(result, rules=tuple(_shared(rule, result) for rule in result.rules))
+        result = replace(result, included=tuple(self.included), parts=tuple(self.parts_of))
         self.complete(result)
         return result
 
-    def kind(self, node: _Node, expected: PolicyKind | None) -> PolicyKind:
+    def kind(self, node: Node, expected: PolicyKind | None) -> PolicyKind:
         value, path = node.get("@type") if "@type" in node else node.get("type")
         said = [TYPES.get(terms.bare(word)) for word in self.texts(value, path)]
         if any(one is None or one is not (expected or said[0]) for one in said):
@@ -123,64 +124,122 @@ class _Reader:
             self.problem(path, "odrl-shape", f"the policy's type must be {wanted}, not {value}")
         return expected or next((one for one in said if one is not None), PolicyKind.SET)
 
-    def identifier(self, node: _Node) -> str | None:
+    def identifier(self, node: Node) -> str | None:
         return self.text(*(node.get("@id") if "@id" in node else node.get("uid")))
+
+    def strategy(self, node: Node) -> str | None:
+        value, path = node.get("conflict")
+        word = None if value is None else self.text(value, path)
+        if word is not None and terms.bare(word) not in terms.STRATEGIES:
+            hint = terms.nearest(word, terms.STRATEGIES)
+            self.problem(path, "odrl-shape", f'"{word}" is no strategy; write perm, prohibit or invalid{hint}')
+        return None if word is None else terms.bare(word)
 
     def complete(self, read: Policy) -> None:
         """Note what a policy of its kind must have (odrl.md 2); a Set may be named by whoever keeps it."""
-        if not read.rules and not self.problems:
+        if not read.rules and not read.inherits and not self.problems:
             self.problem((), "odrl-shape", "a policy without rules allows nothing; write a permission")
-        needed: dict[str, str | None] = {} if read.kind is PolicyKind.SET else {"@id": read.uid}
+        if read.kind is PolicyKind.SET and not self.whole:
+            return
+        needed: dict[str, bool] = {"@id": bool(read.uid)}
+        rules = [rule for rule in read.rules if rule.kind is not RuleKind.OBLIGATION]
+        if read.kind is not PolicyKind.SET and (self.whole or read.kind is PolicyKind.AGREEMENT):
+            needed["assigner"] = bool(read.assigner) or bool(rules and all(rule.assigner for rule in rules))
         if read.kind is PolicyKind.AGREEMENT:
-            needed |= {"assigner": read.assigner, "assignee": read.assignee, "target": read.target}
-        for name, value in needed.items():
-            if not value:
-                self.problem((), "odrl-shape", f"an {read.kind} needs {name}")
+            needed["assignee"] = bool(read.assignee) or bool(rules and all(rule.assignee for rule in rules))
+            needed["target"] = bool(read.target) or self.whole
+        for name, there in needed.items():
+            if not there:
+                self.problem((), "odrl-shape", f"an {read.kind} needs {name}".replace("an Set", "a Set"))
 
-    def rules(self, parent: _Node, kind: RuleKind, assignees: list[str]) -> Iterable[Rule]:
+    def rules(self, parent: Node, kind: RuleKind, targets: list[Named], assignees: list[Named]) -> Iterator[Rule]:
+        known = RULE | FUNCTIONS if self.whole else RULE
         for item, path in self.items(*parent.get(kind)):
             if not self.count(path):
                 return
-            node = self.node(item, path, RULE)
-            for name in ("target", "assigner"):
-                self.same(parent, node, name)
-            constraints, duties = self.constraints(node), tuple(self.duties(node))
+            node = self.node(item, path, known)
+            constraints, duties = self.constraints(node), tuple(self.duties(node, DUTIES[kind]))
+            for name in sorted({"duty", "remedy", "consequence"} - {DUTIES[kind]}):
+                if name in node:
+                    self.problem(node.get(name)[1], "odrl-shape", f'a {kind} has no "{name}"; it has a {DUTIES[kind]}')
             actions = self.actions(node if "action" in node else parent, path)
-            who = self.texts(*node.get("assignee")) or assignees or (None,)
-            for number, (action, assignee) in enumerate(product(actions, who)):
-                if number and not self.count(path):  # a thousand actions for a thousand assignees are a million rules
+            own = list(self.entities(node, "target")) or targets or [ANY]
+            who = list(self.entities(node, "assignee")) or assignees or [ANY]
+            for number, ((action, how), (target, which), (assignee, whom)) in enumerate(product(actions, own, who)):
+                if number and not self.count(path):
                     return
-                yield Rule(kind, action, constraints, duties, assignee, self.place(path))
+                yield Rule(
+                    kind, action, constraints, duties, assignee, self.place(path), self.identifier(node), target,
+                    self.text(*node.get("assigner")), Refinements(how, which, whom),
+                )  # fmt: skip
 
-    def same(self, parent: _Node, node: _Node, name: str) -> None:
-        """Refuse a rule with a target or assigner of its own: a policy here speaks of one dataset of one provider."""
-        value, path = node.get(name)
-        if value is not None and self.text(value, path) != self.text(*parent.get(name)):
-            self.problem(path, "odrl-term", f'"{name}" belongs on the policy, not on a rule')
-
-    def duties(self, parent: _Node) -> Iterable[Duty]:
-        for item, path in self.items(*parent.get("duty")):
+    def duties(self, parent: Node, term: str) -> Iterator[Duty]:
+        known = DUTY | FUNCTIONS if self.whole else DUTY
+        for item, path in self.items(*parent.get(term)):
             if not self.count(path):
                 return
-            node = self.node(item, path, DUTY)
-            for action in self.actions(node, path):
-                yield Duty(action, self.constraints(node), self.place(path))
+            node = self.node(item, path, known)
+            constraints, consequences = self.constraints(node), tuple(self.duties(node, "consequence"))
+            targets, who = (list(self.entities(node, name)) or [ANY] for name in ("target", "assignee"))
+            for (action, how), (target, which), (assignee, whom) in product(self.actions(node, path), targets, who):
+                refined = Refinements(how, which, whom)
+                uid = self.identifier(node)
+                yield Duty(action, constraints, self.place(path), uid, target, assignee, refined, consequences)
 
-    def actions(self, node: _Node, path: Path) -> list[str]:
+    # --- what a rule names -------------------------------------------------------------------------------------------
+
+    def actions(self, node: Node, path: Path) -> list[tuple[str, tuple[AnyConstraint, ...]]]:
         value, at = node.get("action")
-        found = []
-        for item, where in self.items(value, at):
-            if isinstance(item, Mapping) and "@id" not in item and "@value" not in item:
-                self.problem(where, "odrl-term", "an action with refinements is not supported yet; write its name only")
-            elif (word := self.text(item, where)) is not None:
-                found.append(terms.expand(word, terms.ACTIONS))
-        if not found and not any(problem.path == pointer(at) for problem in self.problems):
+        before = len(self.problems)
+        found = [one for item, where in self.items(value, at) if (one := self.action(item, where)) is not None]
+        if not found and len(self.problems) == before:
+            if self.whole and value is None:
+                return [("", ())]  # any action (11)
             self.problem(path, "odrl-shape", "the rule has no action; write action: use")
         return found
 
+    def action(self, item: Json, path: Path) -> tuple[str, tuple[AnyConstraint, ...]] | None:
+        if not isinstance(item, Mapping) or not item.keys() - ANYWHERE - {"@value"}:
+            word = self.text(item, path)
+            return None if word is None else (terms.expand(word, terms.ACTIONS), ())
+        node = self.node(item, path, ACTION)
+        if "value" in node:
+            inner = self.action(*node.get("value"))
+            if inner is None or not self.count(path):
+                return None
+            return inner[0], (*inner[1], *self.refinements(node))
+        word = self.identifier(node)
+        if word is None:
+            self.problem(path, "odrl-shape", "the action has no name; write it as rdf:value")
+            return None
+        action = terms.expand(word, terms.ACTIONS)
+        for wide in self.texts(*node.get("includedIn")):
+            self.included[Link(action, terms.expand(wide, terms.ACTIONS))] = None
+        return action, self.refinements(node)
+
+    def entities(self, parent: Node, term: str) -> Iterator[Named]:
+        """Yield the parties or assets that `term` names, collections with what refines them."""
+        for item, path in self.items(*parent.get(term)):
+            if not isinstance(item, Mapping) or not item.keys() - ANYWHERE - {"@value"}:
+                word = self.text(item, path)
+                if word is not None:
+                    yield word, ()
+                continue
+            node = self.node(item, path, ENTITY)
+            name = self.identifier(node) or self.text(*node.get("source"))
+            if name is None:
+                self.problem(path, "odrl-shape", "a collection needs a uid or a source")
+                continue
+            for group in self.texts(*node.get("partOf")):
+                self.parts_of[Link(name, group)] = None
+            yield name, self.refinements(node)
+
+    def refinements(self, node: Node) -> tuple[AnyConstraint, ...]:
+        return self.parts(*node.get("refinement"), depth=0)
+
     # --- constraints -------------------------------------------------------------------------------------------------
 
-    def constraints(self, node: _Node) -> tuple[AnyConstraint, ...]:
+    def constraints(self, node: Node) -> tuple[AnyConstraint, ...]:
         return self.parts(*node.get("constraint"), depth=0)
 
     def parts(self, value: Json, path: Path, depth: int) -> tuple[AnyConstraint, ...]:
@@ -204,10 +263,11 @@ class _Reader:
         parts = self.parts(*node.get(logic[0]), depth=depth + 1)
         if not parts and len(self.problems) == before:
             self.problem(path, "odrl-shape", f'"{logic[0]}" has no constraints')
-        return LogicalConstraint(logic[0], parts, self.place(path))
+        return LogicalConstraint(logic[0], parts, self.place(path), self.identifier(node))
 
-    def atomic(self, node: _Node) -> Constraint | None:
-        missing = [name for name in ("leftOperand", "operator", "rightOperand") if node.get(name)[0] is None]
+    def atomic(self, node: Node) -> Constraint | None:
+        given = "rightOperandReference" if "rightOperandReference" in node else "rightOperand"
+        missing = [name for name in ("leftOperand", "operator", given) if node.get(name)[0] is None]
         if missing:
             self.problem(node.path, "odrl-shape", f"the constraint has no {' and no '.join(missing)}")
             return None
@@ -218,16 +278,36 @@ class _Reader:
         return Constraint(
             left=terms.expand(left, terms.LEFT_OPERANDS),
             operator=terms.expand_operator(operator),
-            right=self.right(*node.get("rightOperand")),
+            right=self.right(*node.get(given)) if given == "rightOperand" else self.referred(*node.get(given)),
             unit=self.text(*node.get("unit")),
             datatype=None if datatype is None else terms.expand_curie(datatype),
             place=self.place(node.path),
+            uid=self.identifier(node),
+            since=None if (since := self.text(*node.get("since"))) is None else terms.expand_curie(since),
+            status=None if "status" not in node else self.right(*node.get("status")),
         )
+
+    def referred(self, value: Json, path: Path) -> Json:
+        """Return the value that a reference stands for: the same document gives it, for nothing is ever fetched (24)."""
+        if not self.whole:
+            message = '"rightOperandReference" is not supported; write the value as rightOperand'
+            self.problem(path, "odrl-term", message)
+        found: list[Json] = []
+        for item, at in self.items(value, path):
+            node = self.node(item, at, frozenset({"value"})) if isinstance(item, Mapping) else Node(at, {})
+            if "value" in node:
+                found.append(self.right(*node.get("value")))
+            else:
+                message = (
+                    "a reference needs its value beside it, as rdf:value: nothing is fetched. Or write it as rightOperand"
+                )
+                self.problem(at, "odrl-reference", message)
+        return found[0] if len(found) == 1 else found
 
     def right(self, value: Json, path: Path) -> Json:
         if isinstance(value, Mapping) and not {"@list", "@set"} & value.keys():
             return self.value(value, path)
-        if isinstance(value, Mapping) or _is_list(value):
+        if isinstance(value, Mapping) or is_list(value):
             return [self.value(item, at) for item, at in self.items(value, path)]
         return self.value(value, path)
 
@@ -252,140 +332,14 @@ class _Reader:
         self.problem(path, "odrl-shape", "a right operand is a text, a number, an IRI or a list of these")
         return ""
 
-    # --- JSON --------------------------------------------------------------------------------------------------------
 
-    def node(self, value: Json, path: Path, known: frozenset[str]) -> _Node:
-        node = _Node(path, {})
-        if not isinstance(value, Mapping):
-            self.problem(path, "odrl-shape", f"an object is expected here, not {_shown(value)}")
-            return node
-        for key, item in value.items():
-            term, at = terms.bare(key), (*path, key)
-            if term in node:
-                self.problem(at, "odrl-shape", f'"{term}" is given twice')
-            elif term in known or term in ANYWHERE:
-                node.fields[term] = (item, at)
-            else:
-                self.problem(at, "odrl-term", f'"{key}" ' + self.unknown(term, known))
-        return node
-
-    def unknown(self, term: str, known: frozenset[str]) -> str:
-        if term in REFUSED:
-            return REFUSED[term]
-        if known is POLICY and term == "constraint":
-            return "stands on a rule, not on the policy; move it into each permission and prohibition"
-        return "is not known here" + terms.nearest(term, known)
-
-    def items(self, value: Json, path: Path) -> Iterable[tuple[Json, Path]]:
-        while isinstance(value, Mapping) and (wrapper := next(iter({"@list", "@set"} & value.keys()), None)):
-            value, path = value[wrapper], (*path, wrapper)
-        if value is None:
-            return []
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            return [(item, (*path, index)) for index, item in enumerate(value)]
-        return [(value, path)]
-
-    def texts(self, value: Json, path: Path) -> list[str]:
-        found = []
-        for item, at in self.items(value, path):
-            word = item.get("@id", item.get("@value", item.get("uid"))) if isinstance(item, Mapping) else item
-            if isinstance(word, str) and word:
-                found.append(word)
-            else:
-                self.problem(at, "odrl-shape", f"a name is expected here, not {_shown(item)}")
-        return found
-
-    def text(self, value: Json, path: Path) -> str | None:
-        found = self.texts(value, path)
-        if len(found) > 1:
-            self.problem(path, "odrl-shape", "one value is expected here, not several")
-        return found[0] if found else None
-
-    def count(self, path: Path) -> bool:
-        """Count a node; past the limit nothing more is read, and that is said once."""
-        self.nodes += 1
-        if self.nodes == MAX_NODES + 1:
-            self.problem(path, "odrl-size", f"the policy has more than {MAX_NODES} rules and constraints")
-        return self.nodes <= MAX_NODES
-
-    def place(self, path: Path) -> Place | None:
-        while path and path not in self.places:
-            path = path[:-1]
-        at = self.places.get(path)
-        return Place(self.file, *at) if self.file is not None and at is not None else None
-
-    def problem(self, path: Path, code: str, message: str) -> None:
-        place = self.place(path)
-        line, column = (place.line, place.column) if place else (None, None)
-        self.problems.append(Problem(code, message, self.file, line, column, pointer(path)))
-
-
-def pointer(path: Path) -> str:
-    """Return a path in words, like `permission[0].constraint`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
-
-
-def _is_list(value: Json) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
-
-
-def _shown(value: Json) -> str:
-    return "a list" if _is_list(value) else "an object" if isinstance(value, Mapping) else repr(value)
-
-
-# --- writing ---------------------------------------------------------------------------------------------------------
-
-
-def to_json(policy: Policy) -> dict[str, Json]:
-    """Return `policy` in the compact form of DSP 2025-1, without `@context`.
-
-    The DSP context has terms for operators and `use`; everything else of ODRL goes out as a full IRI, which survives.
-
-    Raises:
-        InvalidFiles: parts of the document it was read from are not in `policy`, so that it would not be the same.
-    """
-    lost = tuple(problem for problem in policy.problems if problem.code in LOST)
-    if lost:
-        raise InvalidFiles(lost)
-    rules = {kind.value: [_rule(rule) for rule in policy.rules if rule.kind is kind] for kind in RuleKind}
-    return _present(
-        {
-            "@type": policy.kind.value,
-            "@id": policy.uid,
-            "profile": list(policy.profile),
-            "target": policy.target,
-            "assigner": policy.assigner,
-            "assignee": policy.assignee,
-            "timestamp": policy.timestamp,
-            **rules,
-        }
+def _shared(rule: Rule, policy: Policy) -> Rule:
+    """Return `rule` without what it only repeats of its policy (3)."""
+    return replace(
+        rule,
+        target=None if rule.target == policy.target and not rule.refined.target else rule.target,
+        assigner=None if rule.assigner == policy.assigner else rule.assigner,
     )
-
-
-def _present(node: Mapping[str, Json]) -> dict[str, Json]:
-    return {name: value for name, value in node.items() if value not in (None, "", [])}
-
-
-def _rule(rule: Rule | Duty) -> dict[str, Json]:
-    node: dict[str, Json] = {
-        "action": "use" if rule.action == terms.USE else rule.action,
-        "constraint": [_constraint(part) for part in rule.constraints],
-    }
-    if isinstance(rule, Rule):
-        node |= {"assignee": rule.assignee, "duty": [_rule(duty) for duty in rule.duties]}
-    return _present(node)
-
-
-def _constraint(part: AnyConstraint) -> dict[str, Json]:
-    if isinstance(part, LogicalConstraint):
-        return {part.logic.value: [_constraint(inner) for inner in part.parts]}
-    name = terms.bare(part.operator)
-    node: dict[str, Json] = {
-        "leftOperand": part.left,
-        "operator": name if name in terms.OPERATORS else part.operator,
-        "rightOperand": part.right,
-    }
-    return node | _present({"unit": part.unit, "dataType": part.datatype})
 
 
 __all__ = ["LOST", "Path", "Places", "pointer", "policy", "to_json"]

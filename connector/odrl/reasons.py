@@ -5,10 +5,11 @@ Reasons name values and places and are for the operator's own eyes; a peer gets 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
+from connector.odrl.kinds import Plain, shown
+from connector.odrl.language import LeftOperand, Source, left_operands, resolve
 from connector.odrl.model import Constraint, Json, Place, RuleKind
 from connector.odrl.operands import OPERANDS
 from connector.odrl.purposes import MARKETING, purposes
@@ -27,23 +28,27 @@ class Premise:
     right: Json
     place: Place | None = None
     constraint: Constraint | None = None
+    uid: str | None = None  # of the rule
+    about: str = ""  # the action of the duty, where that is what is asked
 
 
 BUILT_IN: Mapping[str, Premise] = {
     "purpose": Premise("EHDS Article 54", RuleKind.PROHIBITION, "purpose", "isA", MARKETING),
     "empty": Premise("policy", RuleKind.PERMISSION, "permission", "", None),
     "offer": Premise("policy", RuleKind.PERMISSION, "agreement", "", None),
+    "void": Premise("policy", RuleKind.PERMISSION, "conflict", "", None),
 }
 PLAIN = {
     "permission": "the policy has no permission",
     "agreement": "an offer gives no right to data; an agreement does",
+    "conflict": "a permission and a prohibition both fit and the policy does not say which wins, so it is void",
 }
 SUBJECTS = {"action": "the action is {}", "target": "the dataset is {}", "assignee": "the participant is {}"}
 MISSING = {"target": "no dataset is named", "assignee": "no participant is named"}
 ASKED = {
     "eq": "{}", "neq": "anything but {}", "lt": "less than {}", "lteq": "at most {}", "gt": "more than {}",
     "gteq": "at least {}", "isA": "{} or narrower", "isPartOf": "{} or a part of it", "isAnyOf": "one of {}",
-    "isNoneOf": "none of {}",
+    "isNoneOf": "none of {}", "isAllOf": "all of {}", "hasPart": "something that {} is a part of",
 }  # fmt: skip
 ASKED_TIME = {"lt": "before {}", "lteq": "until {}", "gt": "after {}", "gteq": "from {} on"}
 
@@ -53,7 +58,7 @@ class Reason:
     """One premise with the left value it met; `satisfied` None means that it could not be evaluated."""
 
     asked: Premise
-    left: Value | None
+    left: Value | tuple[Plain, ...] | None
     satisfied: bool | None
 
     @property
@@ -82,63 +87,47 @@ class Reason:
         """Say it plainly: `purpose is dpv:Marketing, the policy asks for ... (policies/research.yaml:12)`."""
         if self.premise in PLAIN:
             return PLAIN[self.premise]
+        if self.asked.about:
+            state = {"NonSet": "was not done", "Violated": "was violated"}.get(str(self.left), f"is {self.left}")
+            return f'the duty "{short(self.asked.about)}" {state}{self._where()}'
         verb = "the policy asks for" if self.asked.kind is RuleKind.PERMISSION else "which the policy forbids:"
         if self.asked is BUILT_IN["purpose"]:
             verb = "which Article 54 of the EHDS Regulation forbids:"
         elif self.satisfied is None:
             verb = "the policy asks for" if self.asked.kind is RuleKind.PERMISSION else "the policy forbids"
-        where = f" ({self.place.file}:{self.place.line})" if self.place is not None else ""
-        return f"{self._subject()}, {verb} {self._right()}{where}"
+        return f"{self._subject()}, {verb} {self._right()}{self._where()}"
+
+    def _where(self) -> str:
+        return f" ({self.place.file}:{self.place.line})" if self.place is not None else ""
+
+    def _wholly(self) -> LeftOperand | None:
+        """Return the left operand where the whole language was decided; its values come as a set."""
+        constraint = self.asked.constraint
+        if constraint is None or (self.left is not None and not isinstance(self.left, tuple)):
+            return None
+        operand = left_operands().get(resolve(constraint.left))
+        return operand if self.left is not None or constraint.left not in OPERANDS else None
 
     def _subject(self) -> str:
+        if (wholly := self._wholly()) is not None:
+            if not isinstance(self.left, tuple):
+                return f"{wholly.words} is not known"
+            return f"{wholly.words} is {' and '.join(short(shown(value)) for value in self.left)}"
         operand = OPERANDS.get(ODRL + self.premise)
-        if self.left is None:
+        if self.left is None or isinstance(self.left, tuple):
             return operand.missing if operand else MISSING[self.premise]
         if operand is None:
             return SUBJECTS[self.premise].format(short(str(self.left)))
         return operand.subject.format(operand.type.show(self.left))
 
     def _right(self) -> str:
+        if (wholly := self._wholly()) is not None and self.asked.constraint is not None:
+            rights = [short(shown(right)) for right in wholly.rights(self.asked.constraint)]
+            words = ASKED_TIME.get(self.operator) if wholly.source is Source.CLOCK else None
+            return (words or ASKED[self.operator]).format(" or ".join(rights))
         operand, constraint = OPERANDS.get(ODRL + self.premise), self.asked.constraint
         if operand is None or constraint is None:
             return ASKED.get(self.operator, "{}").format(purposes().short(short(str(self.right))))
-        shown = " or ".join(operand.type.show(right) for right in operand.rights(constraint))
+        said = " or ".join(operand.type.show(right) for right in operand.rights(constraint))
         words = ASKED_TIME.get(self.operator) if operand.name == "dateTime" else None
-        return (words or ASKED[self.operator]).format(shown)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The verdict and the premises that made it.
-
-    `because` holds the premises of the permission that permits, of the prohibitions that forbid, or those that failed,
-    nearest permission first. `unknown` names what could not be evaluated. `valid_until` is the instant from which on the
-    permission no longer holds by the clock. `counted` says that uses have to be counted under this policy.
-    """
-
-    allowed: bool
-    because: tuple[Reason, ...] = ()
-    unknown: tuple[str, ...] = ()
-    valid_until: datetime | None = None
-    counted: bool = False
-
-    def why(self) -> str:
-        """Say in one sentence what decided."""
-        if self.allowed:
-            return f"{self.because[0].rule if self.because else 'the policy'} permits it"
-        if not self.because:
-            return "nothing permits it"
-        first = self.because[0].rule
-        return "; ".join(dict.fromkeys(reason.text for reason in self._telling() if reason.rule == first))
-
-    def coarse(self) -> str:
-        """Say to a peer which premises failed, without values and places."""
-        if self.allowed:
-            return "permitted"
-        names = ", ".join(dict.fromkeys(reason.premise for reason in self._telling()))
-        return f"the policy does not permit this request ({names})" if names else "the policy does not permit this request"
-
-    def _telling(self) -> Sequence[Reason]:
-        """Return the reasons worth saying: that a prohibition is about this action and this asker is not, if more is."""
-        told = [r for r in self.because if r.asked.kind is RuleKind.PERMISSION or r.asked.constraint is not None]
-        return told or self.because
+        return (words or ASKED[self.operator]).format(said)

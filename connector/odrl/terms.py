@@ -12,6 +12,8 @@ from connector.odrl.purposes import places, purposes
 
 ODRL = "http://www.w3.org/ns/odrl/2/"
 XSD = "http://www.w3.org/2001/XMLSchema#"
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+HDC = "urn:hdc:"
 PROFILE = "urn:hdc:profile"
 PROFILES = frozenset({PROFILE, "odrl:core", ODRL + "core"})
 
@@ -32,12 +34,14 @@ ACTIONS = _words(
     "acceptTracking aggregate annotate anonymize archive attribute compensate concurrentUse delete derive digitize display "
     "distribute ensureExclusivity execute extract give grantUse include index inform install modify move nextPolicy "
     "obtainConsent play present print read reproduce reviewPolicy sell stream synchronize textToSpeech transfer transform "
-    "translate uninstall use watermark"
+    "translate uninstall use watermark "
+    # deprecated since ODRL 2.1, each with an exact match or on its own
+    "adHocShare append appendTo attachPolicy attachSource commercialize copy export extractChar extractPage extractWord "
+    "lease lend license pay preview secondaryUse share shareAlike write writeTo"
 )
+STRATEGIES = _words("perm prohibit invalid")
 
 USE, READ = ODRL + "use", ODRL + "read"
-# Which supported action is part of which (`includedIn`): a pull reads, and reading is a use.
-INCLUDED_IN = {READ: USE}
 
 
 def bare(word: str) -> str:
@@ -67,7 +71,8 @@ def expand_curie(word: str) -> str:
     prefix, colon, name = word.partition(":")
     if not colon or name.startswith("//"):
         return word
-    namespace = XSD if prefix == "xsd" else purposes().prefixes.get(prefix) or places().prefixes.get(prefix)
+    own = {"xsd": XSD, "hdc": HDC, "rdf": RDF}.get(prefix)
+    namespace = own or purposes().prefixes.get(prefix) or places().prefixes.get(prefix)
     return word if namespace is None else namespace + name
 
 

@@ -98,13 +98,18 @@ constraints = st.recursive(
 )
 some_constraints = st.lists(constraints, min_size=1, max_size=2)
 duties = st.fixed_dictionaries({"action": st.sampled_from(["use", "delete"])}, optional={"constraint": some_constraints})
-rules = st.fixed_dictionaries(
-    {"action": st.sampled_from(["use", "read"])},
-    optional={"constraint": some_constraints, "duty": st.lists(duties, min_size=1, max_size=2)},
+some_duties = st.lists(duties, min_size=1, max_size=2)
+plain_rules = {"action": st.sampled_from(["use", "read"])}
+some_rules = st.lists(
+    st.fixed_dictionaries(plain_rules, optional={"constraint": some_constraints, "duty": some_duties}),
+    min_size=1,
+    max_size=2,
 )
-some_rules = st.lists(rules, min_size=1, max_size=2)
+some_prohibitions = st.lists(
+    st.fixed_dictionaries(plain_rules, optional={"constraint": some_constraints}), min_size=1, max_size=2
+)
 POLICY_EXTRAS: dict[str, st.SearchStrategy[Any]] = {
-    "prohibition": some_rules,
+    "prohibition": some_prohibitions,
     "obligation": st.lists(duties, min_size=1, max_size=2),
     "profile": st.sampled_from(["https://profile.example/a", ["https://profile.example/a", "https://profile.example/b"]]),
 }

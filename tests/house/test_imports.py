@@ -93,7 +93,7 @@ def test_adapters_never_import_each_other() -> None:
 
 
 def test_heavy_libraries_wait_until_they_are_used() -> None:
-    heavy = {"pyld", "rich", "httpx", "pyarrow", "polars", "pandas"}
+    heavy = {"pyld", "rdflib", "rich", "httpx", "pyarrow", "polars", "pandas"}
     for file in (file for file in FILES if file.parent.name != "demo"):  # which is itself imported late
         body = ast.parse(file.read_text()).body
         eager = {alias.name.split(".")[0] for node in body if isinstance(node, ast.Import) for alias in node.names}

@@ -150,8 +150,6 @@ def oracle(written: Mapping[str, Any], wanted: Request, used: int) -> bool:
 
     def holds(rule: Mapping[str, Any], kind: str) -> bool | None:
         wider = {"read": ["read", "use"], "use": ["use"]}[wanted.action]
-        if kind == "prohibition" and wanted.action == "use":
-            wider = ["use", "read"]
         premises: list[bool | None] = [rule["action"] in wider]
         if "target" in written:
             premises.append(None if wanted.target is None else wanted.target == written["target"])
