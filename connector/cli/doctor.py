@@ -20,8 +20,10 @@ from connector.cli.folder import problems
 from connector.cli.output import JsonOption
 from connector.cli.own import DirArgument, private_url, settings
 from connector.config import Settings
-from connector.dsp.binding import VERSION, WELL_KNOWN
-from connector.errors import ConnectorError, InvalidFiles
+from connector.dsp import dialects
+from connector.dsp.binding import WELL_KNOWN
+from connector.dsp.versions import read_version
+from connector.errors import ConnectorError, InvalidFiles, Malformed
 
 if TYPE_CHECKING:
     import httpx
@@ -189,7 +191,7 @@ def _partners(client: httpx.Client, own: Settings) -> Iterator[Finding]:
         if partner.dsp is None:
             yield Finding("partner", "good", f"{partner.id}: no address given, not looked at")
             continue
-        problem, skew = _versions(client, partner.dsp.rstrip("/").removesuffix(f"/{VERSION}").removesuffix("/dsp"))
+        problem, skew = _versions(client, dialects.root(partner.dsp).removesuffix("/dsp"))
         if problem:
             yield Finding(
                 "partner", "bad", f"{partner.id}: {partner.dsp} {problem}", "ask them, or correct dsp in the trust file"
@@ -209,7 +211,13 @@ def _versions(client: httpx.Client, base: str) -> tuple[str, float]:
         response = client.get(base.rstrip("/") + WELL_KNOWN)
     except httpx.TransportError as error:
         return f"does not answer ({type(error).__name__})", 0.0
-    if response.status_code != 200 or f'"{VERSION}"' not in response.text:
-        return f"has no version document with {VERSION} (status {response.status_code})", 0.0
+    if response.status_code != 200:
+        return f"has no version document (status {response.status_code})", 0.0
+    try:
+        spoken = dialects.common(read_version(response.content))
+    except Malformed as error:
+        return f"has no version document: {error}", 0.0
+    if spoken is None:
+        return f"speaks none of our protocol versions: {', '.join(each.spellings[0] for each in dialects.DIALECTS)}", 0.0
     date = response.headers.get("date")
     return "", parsedate_to_datetime(date).timestamp() - time.time() if date else 0.0

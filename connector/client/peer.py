@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from connector.dsp import dialects
 from connector.dsp.binding import VERSION, WELL_KNOWN
-from connector.dsp.messages import PROTOCOL
+from connector.dsp.dialects import NEWEST, Dialect
 from connector.dsp.versions import read_version, select_version
 from connector.errors import Malformed, OperatorError, Unavailable
 from connector.odrl.model import Json
@@ -14,16 +15,21 @@ from connector.odrl.model import Json
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A connector and its participant's id. `address` is the DSP base, version path included; "" where it is not known."""
+    """A connector and its participant's id. `address` is the DSP base, version path included; "" where it is not known.
+
+    `dialect` is the version spoken there; None: the one that the address ends with, or the newest.
+    """
 
     id: str
     address: str
     name: str = ""
+    dialect: Dialect | None = None
 
     @property
     def body(self) -> dict[str, Json]:
         """Return the fields that name this peer in a management request."""
-        return {"counterPartyId": self.id, "counterPartyAddress": self.address, "protocol": PROTOCOL}
+        spoken = self.dialect or dialects.at(self.address) or NEWEST
+        return {"counterPartyId": self.id, "counterPartyAddress": self.address, "protocol": spoken.protocol}
 
 
 async def find(named: str, id: str | None, known: Collection[Peer]) -> Peer:
@@ -36,35 +42,36 @@ async def find(named: str, id: str | None, known: Collection[Peer]) -> Peer:
     for partner in known:
         if named in (partner.id, partner.name) and partner.address:
             return partner
-    base = await address(named)
+    base, dialect = await address(named)
     if id is None:
-        id = next((partner.id for partner in known if partner.address == base), None)
+        same = (partner for partner in known if dialects.root(partner.address) == dialects.root(base))
+        id = next((partner.id for partner in same), None)
     if id is None:
         names = ", ".join(partner.id for partner in known) or "nobody"
         raise OperatorError(
             f"whose address is {base}? Say it with --peer ID (in Python: id=...), or write it as dsp into the trust file "
             f"(has: {names})"
         )
-    return Peer(id, base)
+    return Peer(id, base, dialect=dialect)
 
 
-async def address(url: str) -> str:
-    """Return the DSP 2025-1 base of a connector, from any address of it.
+async def address(url: str) -> tuple[str, Dialect]:
+    """Return the DSP base of a connector, from any address of it, and the newest version that it speaks as we do.
 
     `https://host`, `https://host/dsp` and `https://host/dsp/2025-1` all do: the version document says the rest (DSP-012
     allows it below a path, so the path is tried before the top of the host).
 
     Raises:
         Unavailable: no version document where it could be.
-        OperatorError: `url` is no web address, or the peer speaks another version.
+        OperatorError: `url` is no web address, or the peer speaks no version that we speak.
     """
     import httpx
 
     base = url.rstrip("/")
     if not base.startswith(("http://", "https://")):
         raise OperatorError(f"{url!r} is no web address; write the partner's, such as https://connector.hospital.example")
-    if base.endswith("/" + VERSION):
-        return base
+    if (said := dialects.at(base)) is not None:
+        return base, said
     parts = httpx.URL(base)
     top = f"{parts.scheme}://{parts.netloc.decode()}"
     trouble = "has no version document"
@@ -80,13 +87,14 @@ async def address(url: str) -> str:
     raise Unavailable(f"{url} {trouble}; asked for {WELL_KNOWN}. Is it the address of a connector, and reachable from here?")
 
 
-def _base(body: bytes, root: str) -> str:
-    """Return the base that the version document below `root` names for our version (DSP-017)."""
+def _base(body: bytes, root: str) -> tuple[str, Dialect]:
+    """Return the base that the version document below `root` names for the newest version we share (DSP-017)."""
     try:
         versions = read_version(body)
     except Malformed as error:
         raise Unavailable(f"{root}{WELL_KNOWN} is not a version document") from error
     try:
-        return select_version(versions, root)
+        dialect, version = dialects.common(versions) or (NEWEST, VERSION)  # with nothing in common, this raises
+        return select_version(versions, root, version=version), dialect
     except Malformed as error:
         raise OperatorError(str(error)) from error

@@ -14,7 +14,7 @@ import orjson
 from connector.dsp.binding import VERSION
 from connector.dsp.messages import PROTOCOL
 from connector.dsp.older import INLINE, reworded
-from connector.dsp.versions import Version
+from connector.dsp.versions import BINDING, Version
 from connector.errors import Malformed
 from connector.odrl.model import Json
 
@@ -79,8 +79,18 @@ def named(protocol: str, address: str | None) -> Dialect:
     `dataspace-protocol-http` is 0.8, but many clients write it without thinking: a version in the address is believed more.
     """
     found = of(protocol)
-    end = (address or "").rstrip("/")
-    return next((each for each in DIALECTS if protocol == UNVERSIONED and _ends(end, each)), found)
+    return (found if protocol != UNVERSIONED else at(address or "")) or found
+
+
+def at(address: str) -> Dialect | None:
+    """Return the dialect whose version ends the base address, as in `/dsp/2025-1` and EDC's `/protocol/2024/1`."""
+    return next((each for each in DIALECTS if _root(address, each) is not None), None)
+
+
+def root(address: str) -> str:
+    """Return the base address without the version at its end: where version metadata may be."""
+    found = (_root(address, each) for each in DIALECTS)
+    return next((above for above in found if above is not None), address.rstrip("/"))
 
 
 def announced(below: str) -> tuple[Version, ...]:
@@ -88,12 +98,12 @@ def announced(below: str) -> tuple[Version, ...]:
     return tuple(Version(spelling, (below + each.path) or "/") for each in DIALECTS for spelling in each.spellings)
 
 
-def common(versions: Iterable[Version]) -> tuple[Dialect, Version] | None:
-    """Return the newest dialect that a peer with these versions speaks too, and its entry."""
-    there = [version for version in versions if version.binding == "HTTPS"]
-    pairs = ((each, entry) for each in DIALECTS for entry in there if entry.version in each.spellings)
-    return next(pairs, None)
+def common(versions: Iterable[Version]) -> tuple[Dialect, str] | None:
+    """Return the newest dialect that a peer with these versions speaks too, and how the peer spells it."""
+    there = [version.version for version in versions if version.binding == BINDING]
+    return next(((each, name) for each in DIALECTS for name in there if name in each.spellings), None)
 
 
-def _ends(address: str, dialect: Dialect) -> bool:
-    return any(address.endswith("/" + spelling) for spelling in dialect.spellings)
+def _root(address: str, dialect: Dialect) -> str | None:
+    end = address.rstrip("/")
+    return next((end.removesuffix("/" + each) for each in dialect.spellings if end.endswith("/" + each)), None)

@@ -38,11 +38,12 @@ def test_the_catalogue_shows_datasets_with_their_terms(pair: Pair) -> None:
     assert "used at most 2 times" in shown.out
 
 
-@pytest.mark.parametrize("form", ["id", "name", "address", "base"])
+@pytest.mark.parametrize("form", ["id", "name", "address", "base", "older"])
 def test_a_partner_may_be_named_in_any_way(pair: Pair, form: str) -> None:
     odense, aarhus = pair
     url = odense.settings.public.url
-    named = {"id": ODENSE, "name": "Odense", "address": url, "base": odense.as_peer.address}[form]
+    forms = {"address": url, "base": odense.as_peer.address, "older": f"{url}/dsp/2024-1"}
+    named = {"id": ODENSE, "name": "Odense", **forms}[form]
     shown = connector("catalog", named, "--dir", aarhus.settings.root, "--json")
     assert shown.document["participantId"] == ODENSE
 
