@@ -138,15 +138,16 @@ class Migration:
     # --- what EDC did not look at -------------------------------------------------------------------------------------
 
     async def _ignored(self, id: str) -> list[str]:
-        """Ask EDC for its evaluation plan of a policy; return what is filtered out of it, by scope."""
-        found: list[str] = []
+        """Ask EDC for its evaluation plans of a policy; return what is filtered out of them, and in which scopes."""
+        found: dict[str, list[str]] = {}
         for scope in SCOPES:
             try:
                 plan = await self._theirs.post("policydefinitions", id, "evaluationplan", body={"policyScope": scope})
             except (errors.NotFound, errors.Malformed):
                 return ["unknown: this EDC tells no evaluation plans"]
-            found += [f"{reason} ({scope})" for reason in filtered(plan)]
-        return found
+            for reason in filtered(plan):
+                found.setdefault(reason.replace(f" to scope '{scope}'", ""), []).append(scope)
+        return [f"{reason} ({', '.join(scopes)})" for reason, scopes in found.items()]
 
 
 async def everything(api: Api, family: str) -> list[Document]:
@@ -203,9 +204,8 @@ def filtered(plan: Json) -> Iterator[str]:
     step = plain(plan)
     assert isinstance(step, dict)
     if step.get("isFiltered") in (True, "true"):
-        what = text(step.get("@type")).removeprefix("edc:").removesuffix("Step") or "step"
-        reasons = "; ".join(text(one) for one in listed(step.get("filteringReasons")))
-        yield f"{what}: {reasons or 'no reason given'}"
+        reasons = [text(one) for one in listed(step.get("filteringReasons"))]  # the first: the others follow from it
+        yield reasons[0] if reasons else f"{text(step.get('@type'))}, for no reason given"
     for name, value in step.items():
         if name.endswith("Steps"):
             yield from filtered(value)
