@@ -50,6 +50,7 @@ TRANSITIONS: Mapping[tuple[StrEnum | None, Role, Kind], StrEnum] = {
 class Negotiation(Process):
     """One contract negotiation as one side holds it. `offer` is the last one on the table, made by `offered_by`."""
 
+    FAMILY: ClassVar[str] = "negotiations"
     TABLE: ClassVar[Mapping[tuple[StrEnum | None, Role, Kind], StrEnum]] = TRANSITIONS
     TERMINAL: ClassVar[frozenset[StrEnum]] = frozenset({S.FINALIZED, S.TERMINATED})
     TERMINATED: ClassVar[StrEnum] = S.TERMINATED

@@ -72,6 +72,7 @@ class Process:
     received. `deadline` is when the process ends by itself if nothing moves it.
     """
 
+    FAMILY: ClassVar[str]
     TABLE: ClassVar[Mapping[tuple[StrEnum | None, Role, Kind], StrEnum]]
     TERMINAL: ClassVar[frozenset[StrEnum]]
     TERMINATED: ClassVar[StrEnum]

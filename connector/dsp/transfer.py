@@ -49,6 +49,7 @@ class TransferProcess(Process):
     and so is a push.
     """
 
+    FAMILY: ClassVar[str] = "transfers"
     TABLE: ClassVar[Mapping[tuple[StrEnum | None, Role, Kind], StrEnum]] = TRANSITIONS
     TERMINAL: ClassVar[frozenset[StrEnum]] = frozenset({S.COMPLETED, S.TERMINATED})
     TERMINATED: ClassVar[StrEnum] = S.TERMINATED

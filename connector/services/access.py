@@ -22,16 +22,15 @@ from typing import BinaryIO
 from connector.dsp.messages import DataAddress, Role
 from connector.dsp.offering import Agreement, Asset
 from connector.dsp.transfer import PUSH, TransferProcess
-from connector.errors import ConnectorError, Denied, Forbidden, InvalidFiles, NotFound, Unavailable
+from connector.errors import ConnectorError, Denied, Forbidden, NotFound, Unavailable
 from connector.identity.participant import Participant
 from connector.identity.tokens import AccessClaims, AccessTokens
 from connector.observe import Metrics
 from connector.odrl import evaluate
 from connector.odrl.model import Json
 from connector.ports import AuditRecord, Clock, DataRequest, DataResponse, Ids, Source, Store, Transaction, Use
-from connector.services.decisions import under
+from connector.services.judging import Judgement, judge
 
-COMPILED_AT_MOST = 1_024  # agreements whose compiled policy is kept
 PIECE = 1024 * 1024  # bytes of a file that are read at once
 NOTHING_YET = DataResponse(503, {})
 
@@ -42,9 +41,7 @@ class Grant:
 
     transfer: TransferProcess
     address: Mapping[str, str] = field(repr=False)
-    compiled: evaluate.Compiled = field(repr=False)
-    request: evaluate.Request = field(repr=False)
-    decision: evaluate.Decision = field(repr=False)
+    judged: Judgement = field(repr=False)
     use: str | None
 
 
@@ -107,7 +104,6 @@ class Access:
         self.on_exhausted = on_exhausted
         self._running: dict[str, set[asyncio.Timeout]] = {}
         self._flowing: Counter[str] = Counter()  # admitted accesses, by transfer process
-        self._compiled: dict[str, evaluate.Compiled] = {}
 
     @asynccontextmanager
     async def open(self, token: str, request: DataRequest) -> AsyncIterator[Pull]:
@@ -141,7 +137,7 @@ class Access:
         try:
             async with self._limited(claims.transfer_id) as limit:
                 grant = pull.grant = await self._admit(claims, request, use)
-                if (until := grant.decision.valid_until) is not None:
+                if (until := grant.judged.decision.valid_until) is not None:
                     _shorten(limit, (until - self._clock()).total_seconds())
                 pull.response = await self._source(grant).open(grant.address, request)
                 if pull.response.status >= 300:  # no data in it: given back first, for the next request may follow at once
@@ -199,8 +195,8 @@ class Access:
                 self._refused(tx, "access.denied", claims, found.why)
                 return found
             if found.use is not None:
-                tx.uses.reserve(Use(found.use, claims.agreement_id, claims.transfer_id, found.request.now))
-            correlation, why = found.transfer.correlation_id, found.decision.why()
+                tx.uses.reserve(Use(found.use, claims.agreement_id, claims.transfer_id, found.judged.request.now))
+            correlation, why = found.transfer.correlation_id, found.judged.decision.why()
             self._audit(tx, "access.granted", claims, correlation, method=request.method, use=found.use, why=why)
             return found
 
@@ -220,19 +216,18 @@ class Access:
         if isinstance(found, Refusal):
             return found
         transfer, agreement = found
-        try:
-            compiled = self._policy(agreement)
-        except InvalidFiles as error:
-            return Refusal(Denied("the agreement's policy cannot be carried out here"), str(error))
-        request = under(agreement, evaluate.Scope.ACCESS, self._clock())
         before = tx.uses.count(agreement.id) - (use is not None and tx.uses.has(use))
-        decision = evaluate.decide(compiled, request, evaluate.State(uses=before))
+        try:
+            judged = judge(agreement, evaluate.Scope.ACCESS, self._clock(), before)
+        except Denied as error:
+            return Refusal(error, str(error.__cause__))
+        decision = judged.decision
         if not decision.allowed:
             return Refusal(Denied(decision.coarse()), decision.why())
         address = self._address(tx, agreement.dataset_id)
         if isinstance(address, Refusal):
             return address
-        return Grant(transfer, address, compiled, request, decision, use if decision.counted else None)
+        return Grant(transfer, address, judged, use if decision.counted else None)
 
     def _state(self, tx: Transaction, claims: AccessClaims) -> tuple[TransferProcess, Agreement] | Refusal:
         """Return what the token is for, if it is open now."""
@@ -266,14 +261,6 @@ class Access:
                 Unavailable("the data source is not ready"), f"secret {name} of dataset {dataset_id} is not stored"
             )
         return {**asset.data_address, "authCode": secret}
-
-    def _policy(self, agreement: Agreement) -> evaluate.Compiled:
-        if (compiled := self._compiled.get(agreement.id)) is None:
-            compiled = evaluate.compile(agreement.policy)
-            while len(self._compiled) >= COMPILED_AT_MOST:
-                del self._compiled[next(iter(self._compiled))]
-            self._compiled[agreement.id] = compiled
-        return compiled
 
     # --- running and ending -------------------------------------------------------------------------------------------
 
@@ -374,8 +361,8 @@ def _given(**detail: str | None) -> dict[str, Json]:
 
 def _exhausted(grant: Grant, uses: int) -> bool:
     """Return whether it is the count alone that denies the next access."""
-    unused = evaluate.decide(grant.compiled, grant.request, evaluate.State(uses=0))
-    return unused.allowed and not evaluate.decide(grant.compiled, grant.request, evaluate.State(uses=uses)).allowed
+    unused, then = (grant.judged.with_uses(n).allowed for n in (0, uses))
+    return unused and not then
 
 
 def _shorten(limit: asyncio.Timeout, seconds: float) -> None:

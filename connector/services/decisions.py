@@ -8,7 +8,6 @@ services.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from connector.config import Deciding
@@ -16,14 +15,14 @@ from connector.dsp import negotiation as n
 from connector.dsp import transfer as t
 from connector.dsp.messages import Kind, Role
 from connector.dsp.negotiation import Negotiation
-from connector.dsp.offering import Agreement
 from connector.dsp.process import CauseCode
 from connector.dsp.transfer import TransferProcess
-from connector.errors import InvalidFiles, Problem
+from connector.errors import Denied, InvalidFiles, Problem
 from connector.odrl import canonical, evaluate
 from connector.odrl.model import Policy
 from connector.odrl.terms import READ
 from connector.ports import Clock, Transaction
+from connector.services.judging import judge
 from connector.services.offerings import Offerings
 
 ROUNDS = 4  # a consumer that counters more often than this is refused
@@ -144,18 +143,12 @@ class ByPolicy:
         agreement = tx.agreements.get(now.agreement_id)
         if agreement is None:
             return End(CauseCode.AGREEMENT_ENDED, "the agreement is gone")
-        compiled = evaluate.compile(agreement.policy)
-        request = under(agreement, evaluate.Scope.TRANSFER, self._clock())
-        decision = evaluate.decide(compiled, request, evaluate.State(uses=tx.uses.count(agreement.id)))
+        try:
+            uses = tx.uses.count(agreement.id)
+            decision = judge(agreement, evaluate.Scope.TRANSFER, self._clock(), uses).decision
+        except Denied as error:
+            return End(CauseCode.POLICY, str(error))
         return Send(Kind.START) if decision.allowed else End(CauseCode.POLICY, decision.coarse())
-
-
-def under(agreement: Agreement, scope: evaluate.Scope, now: datetime) -> evaluate.Request:
-    """Return what the consumer of an agreement asks for: the same at its transfer and at each access."""
-    claims = dict(agreement.claims) | ({"purpose": agreement.purpose} if agreement.purpose else {})
-    return evaluate.Request(
-        scope=scope, action=READ, target=agreement.dataset_id, assignee=agreement.consumer, now=now, claims=claims
-    )
 
 
 def _not_understood(policy: Policy) -> tuple[Problem, ...]:

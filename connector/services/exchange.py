@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
+
+import structlog
 
 from connector.config import Settings
 from connector.dsp import codec, dialects
@@ -25,6 +27,8 @@ from connector.observe import Metrics
 from connector.odrl.model import Json
 from connector.ports import AuditRecord, Clock, Envelope, Ids, Processes, Store, Transaction
 from connector.services.delivery import Delivery, Outcome, Refused, Spent, Taken
+
+log = structlog.get_logger()
 
 SAID = 1000  # characters of a reason that are kept: it may quote what the peer wrote
 LONGEST_PID = 2048  # of those that a peer's answer gives; messages are held to it by their shape
@@ -42,7 +46,7 @@ class Unit:
     send: list[Envelope] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)  # transfers whose data must stop now
     opened: list[str] = field(default_factory=list)  # transfers whose data is to be pushed from now on
-    states: list[tuple[str, str]] = field(default_factory=list)
+    moved: list[Process] = field(default_factory=list)  # processes that reached a state
     soon: bool = False  # a deadline was set that delivery's loop may not know yet
     refusal: ConnectorError | None = None  # raised once the commit is durable: remembering a refusal is a change too
 
@@ -86,8 +90,10 @@ class Desk:
             self.close(transfer)
         for transfer in unit.opened:
             self.push(transfer)
-        for family, state in unit.states:
-            self.metrics.states.labels(family, state).inc()
+        for process in unit.moved:
+            self.metrics.states.labels(process.FAMILY, process.current).inc()
+            log.info(f"{process.FAMILY}.moved", id=process.id, peer=process.peer, role=process.role, state=process.current,
+                     correlation_id=process.correlation_id)  # fmt: skip
         self.delivery.hand(unit.send)
         if unit.soon:
             self.delivery.wake()
@@ -165,7 +171,7 @@ class Exchange(Generic[P]):
 
         A refusal is committed with the process and raised after it (`Unit.refusal`); the process is unmoved then.
         """
-        digest = message.id or hashlib.sha256(repr(message).encode()).hexdigest()[:32]
+        digest = message.id or hashlib.sha256(repr(astuple(message)).encode()).hexdigest()[:32]
         # Without an @id only a repetition of what led to the present state can be told apart (DSP-053).
         key = digest if message.id else f"{digest}:{process.current}"
         try:
@@ -197,7 +203,7 @@ class Exchange(Generic[P]):
 
     def touch(self, unit: Unit, process: P) -> P:
         if process.current is not None:
-            unit.states.append((self.family, process.current))
+            unit.moved.append(process)
         deadline = None if process.ended else unit.now + self.desk.settings.deciding.deadline
         return replace(process, updated_at=unit.now, deadline=deadline)
 
@@ -241,7 +247,7 @@ class Exchange(Generic[P]):
         cause = replace(cause, detail=cause.detail[:SAID])
         ended = self.commit(unit, process, self.termination(process, cause))
         ended = replace(ended, cause=cause, deadline=None)
-        unit.states.append((self.family, str(ended.current)))
+        unit.moved.append(ended)
         unit.audit(f"{self.family}.terminated", ended, cause=cause.code, detail=cause.detail, by=cause.by)
         return self.settled(unit, process, ended)
 

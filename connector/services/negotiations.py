@@ -39,7 +39,7 @@ from connector.services.offerings import Offerings
 
 
 class Negotiations(Exchange[Negotiation]):
-    family = "negotiations"
+    family = Negotiation.FAMILY
 
     def __init__(self, desk: Desk, offerings: Offerings, decisions: Decisions, callback_address: str) -> None:
         super().__init__(desk)

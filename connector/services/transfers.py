@@ -26,20 +26,21 @@ from connector.dsp.messages import (
 from connector.dsp.offering import Agreement, Criterion
 from connector.dsp.process import PROMISES, Cause, CauseCode
 from connector.dsp.transfer import FORMATS, PULL, PUSH, State, TransferProcess
-from connector.errors import Conflict, IllegalTransition, Malformed, NotFound
+from connector.errors import Conflict, Denied, IllegalTransition, Malformed, NotFound
 from connector.identity.participant import Participant
 from connector.observe import current_correlation
 from connector.odrl import evaluate
 from connector.odrl.model import Json
 from connector.ports import AuditRecord, Envelope, Processes, Query, Tokens, Transaction
-from connector.services.decisions import Decisions, End, Send, under
+from connector.services.decisions import Decisions, End, Send
 from connector.services.exchange import Desk, Exchange, Unit, callback, told
+from connector.services.judging import judge
 from connector.services.notifying import enrol
 from connector.services.pushing import NO_SINKS, Sinks
 
 
 class Transfers(Exchange[TransferProcess]):
-    family = "transfers"
+    family = TransferProcess.FAMILY
 
     def __init__(
         self, desk: Desk, decisions: Decisions, tokens: Tokens, participant: str, callback_address: str,
@@ -190,8 +191,11 @@ class Transfers(Exchange[TransferProcess]):
         agreement = unit.tx.agreements.get(process.agreement_id)
         if agreement is None:
             return unit.now
-        request, used = under(agreement, evaluate.Scope.TRANSFER, unit.now), unit.tx.uses.count(agreement.id)
-        return evaluate.decide(evaluate.compile(agreement.policy), request, evaluate.State(uses=used)).valid_until
+        uses = unit.tx.uses.count(agreement.id)
+        try:
+            return judge(agreement, evaluate.Scope.TRANSFER, unit.now, uses).decision.valid_until
+        except Denied:
+            return unit.now
 
     # --- deciding and acting ------------------------------------------------------------------------------------------
 

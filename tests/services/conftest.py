@@ -107,9 +107,12 @@ class Bench:
         await self.quiet()
 
     async def quiet(self) -> None:
-        """Return when nothing moves any more."""
-        for _ in range(12):
-            await asyncio.sleep(0.002)
+        """Return when nothing moves any more: no delivery under way, looked at several times."""
+        still = 0
+        async with asyncio.timeout(10):
+            while still < 8:
+                await asyncio.sleep(0.002)
+                still = 0 if self.delivery._underway else still + 1
 
 
 @pytest.fixture
