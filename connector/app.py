@@ -251,7 +251,7 @@ class Connector:
     def _data_plane(self) -> management.DataPlane:
         kinds = ("HttpData-PULL", "HttpData-PUSH")
         id = f"{self.settings.participant}:data-plane"
-        return management.DataPlane(id, self.tokens.endpoint, tuple(self.sources), kinds, utc_now())
+        return management.DataPlane(id, self.tokens.endpoint, tuple(self.sources), ("HttpData",), kinds, utc_now())
 
     def _push(self, transfer_id: str) -> None:
         self.pushing.begin(transfer_id)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from connector.config import Jwt, Settings, duration, load
+from connector.config import Jwt, Settings, load
 from connector.errors import InvalidFiles
+from connector.values import duration
 
 GOOD = """\
 participant = "urn:hospital:odense"

@@ -170,7 +170,9 @@ async def rig(tmp_path: Path, private: Management | None = None) -> AsyncIterato
         ids=ids,
         settings=private,
         federation=Federation(catalogs, lambda: nodes, FederationSettings(tuple(nodes)), clock),
-        dataplane=management.DataPlane("urn:plane", "http://127.0.0.1:8080/data", ("HttpData",), ("HttpData-PULL",), NOW),
+        dataplane=management.DataPlane(
+            "urn:plane", "http://127.0.0.1:8080/data", ("HttpData",), (), ("HttpData-PULL",), NOW
+        ),
         callers=callers,
     )
     app = application("private", management.routes(parts), metrics)

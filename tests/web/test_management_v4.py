@@ -19,7 +19,7 @@ from connector.web.management import typed
 from connector.web.management.errors import ValidationFailure
 from connector.web.management.jsonld import V4_CONTEXT
 from tests.store.records import agreement, negotiation
-from tests.web.management_rig import AGREEMENT, NOW, PEER, PEER_ADDRESS, US, Rig
+from tests.web.management_rig import AGREEMENT, NOW, PEER, PEER_ADDRESS, US, Rig, contract_request
 
 SCHEMAS = Path(__file__).parents[2].parent / "shared/ref/edc-management/schema"
 CONTEXT = [V4_CONTEXT]
@@ -222,6 +222,26 @@ async def test_what_is_not_typed_is_refused_with_its_path(four: Rig, change: dic
     status, answer = await four.call("POST", "/assets/request", dropped(whole("QuerySpec") | change))
     assert (status, answer[0]["type"]) == (400, "ValidationFailure")
     assert path in {error["path"] for error in answer}
+
+
+async def test_a_callback_is_typed_in_answers_too(four: Rig) -> None:
+    """Also one that was given in version 3, which asks for less."""
+    four.version, version = "v3", four.version
+    bare = contract_request(callbackAddresses=[{"uri": "http://call.example"}])
+    id = (await four.ok("POST", "/contractnegotiations", bare))["@id"]
+    four.version = version
+    found = await four.ok("GET", f"/contractnegotiations/{id}")
+    usual = {"@type": "CallbackAddress", "transactional": False, "events": []}
+    assert found["callbackAddresses"] == [usual | {"uri": "http://call.example"}]
+
+
+async def test_what_is_for_a_data_plane_is_not_for_partners(four: Rig) -> None:
+    given = {"@type": "DataplaneMetadata", "labels": ["gpu"]}
+    address = {"type": "HttpData", "baseUrl": "http://x"}
+    await four.ok("POST", "/assets", whole("Asset") | {"@id": "a", "dataAddress": address, "dataplaneMetadata": given})
+    found = await four.ok("GET", "/assets/a")
+    assert found["properties"] == {"id": "a", "name": "x"}
+    assert found["privateProperties"] == {"dataplaneMetadata": given}
 
 
 async def test_no_body_at_all_is_an_empty_query(four: Rig) -> None:

@@ -52,7 +52,7 @@ def read(body: Fields, id: str) -> Asset:
     if (given := body.object("properties", mandatory=True)) is not None:
         properties = {iri(name): value for name, value in given.rest().items()}
         given.raw("@id")
-    private = body.object("privateProperties")
+    private, metadata = body.object("privateProperties"), body.object("dataplaneMetadata")
     source = body.object("dataAddress", mandatory=True)
     data_address = {} if source is None else read_address(source)
     if properties.pop(ID, id) != id:
@@ -62,6 +62,8 @@ def read(body: Fields, id: str) -> Asset:
             body.wrong(name, f"'{name}' is given twice, inside and outside of properties", value)
     body.check()
     hidden = {} if private is None else {iri(name): value for name, value in private.rest().items()}
+    if metadata is not None:  # for a data plane of one's own, which version 4 knows: kept from partners
+        hidden[iri("dataplaneMetadata")] = metadata.whole()
     return Asset(id, properties, hidden, data_address)
 
 

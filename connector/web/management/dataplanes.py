@@ -19,7 +19,7 @@ async def request(parts: Parts, call: Call) -> list[Node]:
             "@type": NOUN,
             "url": plane.url,
             "allowedSourceTypes": list(plane.sources),
-            "allowedDestTypes": [],
+            "allowedDestTypes": list(plane.destinations),
             "allowedTransferTypes": list(plane.transfers),
             "properties": {},
             "state": "AVAILABLE",

@@ -174,11 +174,20 @@ V4 = Dialect([V4_CONTEXT], collapse=False, typed=True)
 
 def write(node: Mapping[str, Json], dialect: Dialect) -> Node:
     body = {key: _written(value, dialect) for key, value in node.items() if value is not None}
-    if dialect.typed and "policy" in body:
-        body["policy"] = _bare(body["policy"])
-    if dialect.typed and "protocol" in body:
-        body["profile"] = body["protocol"]
-    return {**body, "@context": dialect.context}
+    return {**body, **(_typed(body) if dialect.typed else {}), "@context": dialect.context}
+
+
+def _typed(body: Mapping[str, Json]) -> Node:
+    """Return what version 4 writes in another way."""
+    found: Node = {}
+    if "policy" in body:
+        found["policy"] = _bare(body["policy"])
+    if "protocol" in body:
+        found["profile"] = body["protocol"]
+    if isinstance(callbacks := body.get("callbackAddresses"), list):
+        usual: Node = {"@type": "CallbackAddress", "transactional": False, "events": []}
+        found["callbackAddresses"] = [usual | one for one in callbacks if isinstance(one, dict)]
+    return found
 
 
 def _bare(value: Json) -> Json:

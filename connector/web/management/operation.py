@@ -38,6 +38,7 @@ class DataPlane:
     id: str
     url: str
     sources: tuple[str, ...]
+    destinations: tuple[str, ...]
     transfers: tuple[str, ...]
     since: datetime
 
