@@ -138,7 +138,10 @@ class ByPolicy:
         return Send(Kind.VERIFY)
 
     def transfer(self, tx: Transaction, before: TransferProcess | None, now: TransferProcess) -> Step:
-        if now.role is not Role.PROVIDER or now.state is not t.State.REQUESTED:
+        resumed = before is not None and before.state is t.State.SUSPENDED and before.pending is not Kind.START
+        if now.role is not Role.PROVIDER or not (
+            now.state is t.State.REQUESTED or (resumed and now.state is t.State.STARTED)  # by the consumer: DSP-081
+        ):
             return Wait()
         agreement = tx.agreements.get(now.agreement_id)
         if agreement is None:

@@ -122,6 +122,8 @@ class Transfers(Exchange[TransferProcess]):
                 raise IllegalTransition(f"{message.kind} is not for the {sender} to send")
             if before is None and process.state is not None:
                 return process  # the same consumer and consumerPid: the same transfer process (DSP-088)
+            if isinstance(message, TransferStart) and _renews(process):
+                return self._renewed(unit, process, message)
             moved = self.take(unit, process, message)
             if moved is process:
                 return process
@@ -151,6 +153,17 @@ class Transfers(Exchange[TransferProcess]):
             destination=self._destination(message), format=message.format, claims=dict(caller.claims),
             correlation_id=current_correlation(), created_at=unit.now, updated_at=unit.now,
         )  # fmt: skip
+
+    def _renewed(self, unit: Unit, process: TransferProcess, message: TransferStart) -> TransferProcess:
+        """Take over the fresh data address with which a provider answers our resumption; the state stays as it is.
+
+        Our token died with the suspension. The standard does not say how a consumer that resumes gets a new one; EDC sends
+        another start message, and terminates when it is refused.
+        """
+        renewed = replace(process, data_address=message.data_address or process.data_address, updated_at=unit.now)
+        unit.audit(f"{self.family}.received", renewed, message=message.kind, before=process.state, after=process.state)
+        unit.tx.transfers.put(renewed)
+        return renewed
 
     def _destination(self, message: TransferRequest) -> DataAddress | None:
         """Return where a push goes to; a pull's data address is nothing to us (DSP-085). Raises Malformed."""
@@ -253,6 +266,9 @@ class Transfers(Exchange[TransferProcess]):
                     self._startable(unit, t)
                 # the provider's data address is made when it is sent: `prepare`
                 message = TransferStart(id=new, consumer_pid=consumer, provider_pid=provider)
+                if t.state is State.STARTED:  # `_renewed` at the other side: it moves nothing, and nothing depends on it
+                    self.queue(unit, t, message)
+                    return t
             case Kind.SUSPEND:
                 why = (reason,) if reason else ()
                 message = TransferSuspension(
@@ -304,6 +320,11 @@ class Transfers(Exchange[TransferProcess]):
         if process.state is State.STARTED and process.role is Role.PROVIDER:
             return Cause(CauseCode.EXPIRED, "the time the agreement allows is over", process.role)
         return super().overdue_cause(process)
+
+
+def _renews(process: TransferProcess) -> bool:
+    """Whether a start message can be nothing but a fresh data address."""
+    return process.role is Role.CONSUMER and process.state is State.STARTED and process.pending is None
 
 
 def _usable(agreement: Agreement) -> None:

@@ -175,6 +175,22 @@ async def test_suspension_kills_the_token_and_resumption_gives_a_new_one(pair: P
     assert new.current == "STARTED"
 
 
+async def test_a_consumer_that_resumes_gets_a_new_token_from_the_provider(pair: Pair, http: aiohttp.ClientSession) -> None:
+    transfer = await pair.started(await pair.agreement("open"))
+    theirs = await at_provider(pair, transfer)
+    await until(pair.provider.transfers.get, theirs, "STARTED")
+    await pair.consumer.transfers.suspend(transfer, "no room")
+    for side, pid in ((pair.consumer, transfer), (pair.provider, theirs)):
+        await until(side.transfers.get, pid, "SUSPENDED")
+    assert (await pull(http, pair, transfer))[0] in (401, 403)
+    await pair.consumer.transfers.resume(transfer)
+    async with asyncio.timeout(10):
+        while (await pull(http, pair, transfer)) != (200, ROWS):
+            await asyncio.sleep(0.005)
+    for side, pid in ((pair.consumer, transfer), (pair.provider, theirs)):
+        await until(side.transfers.get, pid, "STARTED")
+
+
 @pytest.mark.parametrize("end", ["terminate", "complete"])
 async def test_the_consumers_end_closes_the_data(pair: Pair, http: aiohttp.ClientSession, end: str) -> None:
     transfer = await pair.started(await pair.agreement("open"))
