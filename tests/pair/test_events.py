@@ -285,6 +285,7 @@ async def test_a_message_that_overtook_its_answer_hides_no_event(pair: Pair) -> 
     for connector in (pair.consumer, pair.provider):
         found = await connector.store.read(lambda tx: tx.agreements.get(agreement))
         assert found is not None
+        await until(connector.negotiations.get, found.negotiation_id, "FINALIZED")
         rows = await connector.store.read(lambda tx, id=found.negotiation_id: tx.audit.of_subject(id))
         reached = [row.detail["after"] for row in rows if row.event.endswith((".sent", ".received"))]
         assert reached == ["REQUESTED", "AGREED", "VERIFIED", "FINALIZED"]
