@@ -319,3 +319,31 @@ async def test_one_correlation_id_goes_from_the_peers_message_to_the_audit_log(o
     await me.next()
     rows = await odense.store.read(lambda tx: tx.audit.of_subject(begun["providerPid"]))
     assert {row.correlation_id for row in rows} == {"from-the-peer"}
+
+
+async def test_a_protected_term_cannot_be_given_another_meaning(me: Foreign) -> None:
+    """DSP-005: a context that redefines a term of the protocol fails instead of renaming a field."""
+    asked = me.request(await me.offer("open")) | {"@context": [DSP, {"ContractRequestMessage": "urn:elsewhere:message"}]}
+    status, error = await me.post("/negotiations/request", asked)
+    assert (status, error["@type"]) == (400, "ContractNegotiationError")
+
+
+async def test_ids_of_offers_and_agreements_are_uris_and_new_each_time(me: Foreign) -> None:
+    """DSP-011, DSP-089: URIs, and every message after the first names both pids."""
+    offer = await me.offer("open")
+    agreements = {(await me.negotiated(f"urn:me:{n}"))[1] for n in range(2)}
+    assert len(agreements) == 2
+    assert all(id.startswith("urn:uuid:") for id in (offer["@id"], *agreements))
+    assert all({"consumerPid", "providerPid"} <= set(said) for _, said in me.got)
+
+
+@pytest.mark.parametrize("address", ["", "mailto:me@example.org", "https://"])
+async def test_a_transfer_with_a_callback_address_that_is_none_is_not_begun(me: Foreign, address: str) -> None:
+    """DSP-087."""
+    _, agreement = await me.negotiated()
+    asked = message(
+        "TransferRequestMessage", consumerPid="urn:t:3", agreementId=agreement, format="HttpData-PULL",
+        callbackAddress=address,
+    )  # fmt: skip
+    status, error = await me.post("/transfers/request", asked)
+    assert (status, error["@type"]) == (400, "TransferError")
