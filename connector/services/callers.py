@@ -6,12 +6,16 @@ import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import structlog
+
 from connector.config import Jwt
 from connector.errors import ConnectorError, OperatorError, Unavailable
 from connector.identity.issuers import Caller, caller, key_set
 from connector.identity.keys import Key
 from connector.observe import current_correlation
 from connector.ports import Clock, Peers
+
+log = structlog.get_logger()
 
 FRESH = timedelta(minutes=10)  # keys are fetched again after this,
 SOONEST = timedelta(seconds=30)  # or when a token names an unknown key, but not more often than this
@@ -45,7 +49,8 @@ class Callers:
         """Read the keys again if the last try is longer ago than `after`; old keys stay when it fails."""
         async with self._turn:
             now = self._clock()
-            if self._tried is not None and now - self._tried < after:
+            wait = after if self._keys else SOONEST
+            if self._tried is not None and now - self._tried < wait:
                 if not self._keys:
                     raise Unavailable("the keys of the tokens' issuer cannot be had; see the log, and [management.jwt] jwks")
                 return
@@ -53,6 +58,7 @@ class Callers:
             try:
                 self._keys = key_set(await self._text())
             except ConnectorError as error:
+                log.warning("callers.no-keys", jwks=self._settings.jwks, error=str(error)[:300], kept=len(self._keys))
                 if not self._keys:
                     raise Unavailable(f"the keys of the tokens' issuer cannot be had: {error}") from error
 

@@ -23,11 +23,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 
 from connector.ports import Answer
-from connector.web.management import typed
-from connector.web.management.jsonld import V4_CONTEXT
 from connector.web.management.routes import served
-from tests.web.management_rig import PEER, Rig
+from tests.web.management_rig import Rig
 from tests.web.test_management_openapi import CATALOG, DATASET, GOOD, settle
+from tests.web.test_management_v4 import typed_body
 
 FOLDER = Path(__file__).parents[2].parent / "shared/ref/edc-management"
 DOCUMENTS = ("management-api-3.1.6.yaml", "management-api-4.0.0.yaml", "management-api-4.1.0.yaml")
@@ -129,20 +128,6 @@ def as_json_schema(value: Any) -> Any:
     return [as_json_schema(item) for item in value] if isinstance(value, list) else value
 
 
-def typed_body(row: Row, body: Any) -> Any:
-    """Return a good body of version 3 as version 4 wants it."""
-    request = next(one.request for one in served(row.version) if (one.method, one.path) == (row.method, row.path))
-    if not row.version.startswith("v4") or not isinstance(body, dict) or request not in typed.TYPES:
-        return body
-    body = json.loads(json.dumps(body)) | {"@context": [V4_CONTEXT], "@type": typed.TYPES[request]}
-    for spec in (body, body.get("querySpec", {})):
-        for criterion in spec.get("filterExpression", ()):
-            criterion["@type"] = "Criterion"
-    if "querySpec" in body:
-        body["querySpec"]["@type"] = "QuerySpec"
-    return body | ({"counterPartyId": PEER} if "counterPartyAddress" in body else {})
-
-
 @pytest.mark.parametrize("version, name", [("v3", DOCUMENTS[0]), ("v4beta", DOCUMENTS[0]), ("v4", DOCUMENTS[2])])
 async def test_good_requests_get_answers_of_the_documented_shape(api: Rig, version: str, name: str) -> None:
     await settle(api)
@@ -153,7 +138,9 @@ async def test_good_requests_get_answers_of_the_documented_shape(api: Rig, versi
         row = by_name.get(good)
         if row is None:
             continue
-        status, answer = await api.call(row.method, row.path.replace("{id}", id), typed_body(row, body))
+        status, answer = await api.call(
+            row.method, row.path.replace("{id}", id), typed_body(row.version, row.method, row.path, body)
+        )
         assert status in (200, 204), (good, answer)
         assert_documented(row, status, answer)
 

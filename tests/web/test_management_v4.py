@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import orjson
 import pytest
 
 from connector.dsp.negotiation import State
 from connector.dsp.offering import EDC
 from connector.jsonld.document import expand
 from connector.ports import Answer
-from connector.web.management import typed
+from connector.web.management import openapi, typed
 from connector.web.management.errors import ValidationFailure
 from connector.web.management.jsonld import V4_CONTEXT
+from connector.web.management.routes import served
 from tests.store.records import agreement, negotiation
 from tests.web.management_rig import AGREEMENT, NOW, PEER, PEER_ADDRESS, US, Rig, contract_request
+from tests.web.test_management_openapi import CATALOG, DATASET, GOOD, settle
 
 SCHEMAS = Path(__file__).parents[2].parent / "shared/ref/edc-management/schema"
 CONTEXT = [V4_CONTEXT]
@@ -299,3 +302,45 @@ async def test_the_federated_catalogue_is_asked_in_every_version(api: Rig) -> No
     for left, right, count in (("participantId", PEER, 1), ("originator", PEER_ADDRESS, 1), ("participantId", "other", 0)):
         spec = {"filterExpression": [{"operandLeft": left, "operator": "=", "operandRight": right}]}
         assert len(await api.ok("POST", path, spec)) == count
+
+
+# --- its document ---------------------------------------------------------------------------------------------------
+
+
+def typed_body(version: str, method: str, path: str, body: Any) -> Any:
+    """Return a good body of version 3 as `version` wants it."""
+    request = next(one.request for one in served(version) if (one.method, one.path) == (method, path))
+    if not version.startswith("v4") or not isinstance(body, dict) or request not in typed.TYPES:
+        return body
+    body = copy.deepcopy(body) | {"@context": CONTEXT, "@type": typed.TYPES[request]}
+    for spec in (body, body.get("querySpec", {})):
+        for criterion in spec.get("filterExpression", ()):
+            criterion["@type"] = "Criterion"
+    if "querySpec" in body:
+        body["querySpec"]["@type"] = "QuerySpec"
+    return body | ({"counterPartyId": PEER} if "counterPartyAddress" in body else {})
+
+
+async def test_every_operation_takes_and_answers_what_its_own_document_says(four: Rig) -> None:
+    version, four.version = four.version, "v3"
+    await settle(four)
+    four.version = version
+    document = orjson.loads(orjson.dumps(openapi.document(served(four.version), "", typed=True)))
+    assert (await four.ok("GET", "/openapi.json"))["components"] == document["components"]
+
+    def held(content: Any, value: Any) -> None:
+        schema = content["application/json"]["schema"] | {"components": document["components"]}
+        jsonschema_rs.validate(schema, value)
+
+    rows = {row["operationId"]: (method, path, row) for path, of in document["paths"].items() for method, row in of.items()}
+    four.peers.answers = [Answer(200, orjson.dumps(CATALOG)), Answer(200, orjson.dumps(DATASET))]
+    for name, (id, given) in GOOD.items():
+        method, path, row = rows.pop(name)
+        body = typed_body(four.version, method.upper(), path, given)
+        if body is not None:
+            held(row["requestBody"]["content"], body)
+        status, answer = await four.call(method.upper(), path.replace("{id}", id), body)
+        assert status in (200, 204), (name, answer)
+        if answer is not None:
+            held(row["responses"][str(status)]["content"], answer)
+    assert set(rows) <= {"put-dataplanes", "delete-dataplanes-id"}
