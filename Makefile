@@ -12,12 +12,13 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$p; break; }; done)
 endif
 
-.PHONY: help demo test check lint bench tck setup setup-ci dist clean
+.PHONY: help demo test check lint bench tck interop setup setup-ci dist clean
 help:
 	@echo 'make demo     two hospitals on this machine: publish, negotiate, transfer, enforce (ARGS=--once: and exit)'
 	@echo 'make test     everything the project promises, tested; with Java and Maven the conformance kit too'
 	@echo 'make check    the quick gate: ruff, mypy --strict, the tests that take seconds'
 	@echo 'make tck      the conformance kit of the Dataspace Protocol alone'
+	@echo 'make interop  against a real Eclipse EDC, both directions: a table of what works'
 	@echo 'make bench    measures, and writes a table into benchmarks/'
 	@echo 'make dist     wheel and sdist into dist/'
 	@echo 'make setup-ci what a test needs beyond Python (Java, Maven, Node), by apt; as root'
@@ -37,7 +38,10 @@ lint: $(VENV)/.test
 	@$(BIN)/mypy
 
 tck: $(VENV)/.test
-	@$(BIN)/python -m pytest -q -s -m conformance tests/conformance $(ARGS)
+	@$(BIN)/python -m pytest -q -s tests/conformance/test_dsp_kit.py $(ARGS)
+
+interop: $(VENV)/.test
+	@$(BIN)/python -m pytest -q tests/conformance/edc $(ARGS)
 
 bench: $(VENV)/.test
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -72,6 +76,8 @@ setup-ci:
 	command -v javac >/dev/null || need="$$need default-jdk-headless"; \
 	command -v mvn >/dev/null || need="$$need maven"; \
 	command -v git >/dev/null || need="$$need git"; \
+	command -v curl >/dev/null || need="$$need curl"; \
+	command -v openssl >/dev/null || need="$$need openssl"; \
 	command -v node >/dev/null || need="$$need nodejs"; \
 	command -v npm >/dev/null || need="$$need npm"; \
 	test -n '$(PYTHON)' || need="$$need python3"; \

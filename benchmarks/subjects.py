@@ -120,7 +120,7 @@ class Edc:
             for role in ROLES:
                 script = await asyncio.create_subprocess_exec(
                     "bash",
-                    str(HERE / "edc" / "run.sh"),
+                    str(HERE.parent / "tests" / "conformance" / "edc" / "run.sh"),
                     role,
                     str(bases[role]),
                     env=env,
