@@ -21,7 +21,7 @@ from connector.odrl.values import SETS, Value, literals
 
 def canonical(policy: Policy) -> bytes:
     """Return the terms of `policy` in the form that is compared."""
-    form: dict[str, Json] = {"rules": _unique(_rule(rule) for rule in policy.rules)}
+    form: dict[str, Json] = {"rules": _unique(_rule(rule) for rule in policy.rules), **_whole(policy)}
     if policy.problems:
         form["problems"] = _unique([problem.code, problem.path, problem.message] for problem in policy.problems)
     return _dump(form).encode()
@@ -41,8 +41,10 @@ def difference(one: Policy, other: Policy) -> list[str]:
     if same_terms(one, other):
         return []
     ours, theirs = ({_dump(_rule(rule)): rule for rule in policy.rules} for policy in (one, other))
+    before, after = _whole(one), _whole(other)
     lines = [f"without {describe(ours[key])}" for key in ours if key not in theirs]
     lines += [f"with {describe(theirs[key])}" for key in theirs if key not in ours]
+    lines += [f"with another {name}" for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
     lines += [f"not understood: {problem.message}" for policy in (one, other) for problem in policy.problems]
     return lines
 
@@ -56,11 +58,37 @@ def _unique(items: Iterable[Json]) -> list[Json]:
     return [by_text[text] for text in sorted(by_text)]
 
 
+def _whole(policy: Policy) -> dict[str, Json]:
+    """Return what a policy says beside its rules; a word that says nothing new is left out, as everywhere in the form."""
+    links = {"included": policy.included, "parts": policy.parts}
+    form: dict[str, Json] = {
+        name: _unique([link.part, link.whole] for link in found) for name, found in links.items() if found
+    }
+    if policy.inherits:
+        form["inherits"] = sorted(set(policy.inherits))
+    return form if policy.conflict is None else form | {"conflict": policy.conflict}
+
+
 def _rule(rule: Rule | Duty) -> dict[str, Json]:
     form: dict[str, Json] = {"action": rule.action, "if": _unique(_parts(Logic.AND, rule.constraints))}
     if isinstance(rule, Rule):
         form |= {"kind": rule.kind.value, "assignee": rule.assignee, "duties": _unique(map(_rule, rule.duties))}
-    return form
+    else:
+        form |= _given(assignee=rule.assignee, consequences=_unique(map(_rule, rule.consequences)))
+    refined = {
+        name: _unique(_parts(Logic.AND, parts))
+        for name, parts in (
+            ("action", rule.refined.action),
+            ("target", rule.refined.target),
+            ("assignee", rule.refined.assignee),
+        )
+        if parts
+    }
+    return form | _given(target=rule.target, refined=refined)
+
+
+def _given(**more: Json) -> dict[str, Json]:
+    return {name: value for name, value in more.items() if value}
 
 
 def _parts(logic: Logic, parts: Iterable[AnyConstraint]) -> Iterable[Json]:
@@ -94,7 +122,7 @@ def _atomic(part: Constraint) -> Json:
         "operator": part.operator,
         "right": _unique(rights) if bare(part.operator) in SETS else rights,
     }
-    return form if part.unit is None else form | {"unit": part.unit}
+    return form | _given(unit=part.unit, since=part.since, status=part.status)
 
 
 def _rights(part: Constraint) -> list[Json]:

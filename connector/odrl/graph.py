@@ -17,6 +17,7 @@ from connector.odrl.terms import ODRL, RDF
 
 POLICIES = tuple(ODRL + name for name in ("Set", "Offer", "Agreement", "Policy"))
 FIRST, REST, NIL, TYPE = RDF + "first", RDF + "rest", RDF + "nil", RDF + "type"
+MAX_DEPTH = 200
 MAX_TREE = 100_000  # JSON nodes of one policy: a graph that refers to itself many times over would grow without end
 # Statements *about* a policy, which say nothing about what it permits.
 ANNOTATIONS = (
@@ -100,6 +101,8 @@ class _Grower:
 
     def node(self, name: str, path: Path, above: tuple[str, ...]) -> Json:
         self.nodes += 1
+        if len(above) > MAX_DEPTH:
+            raise self.graph.invalid("odrl-size", f"the policy is nested deeper than {MAX_DEPTH} levels", name)
         if self.nodes > MAX_TREE:
             raise self.graph.invalid("odrl-size", f"the policy has more than {MAX_TREE} parts", above[0])
         place = self.graph.place(name) if above else self.graph.place(name, TYPE)

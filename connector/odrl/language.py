@@ -85,8 +85,14 @@ def _deprecated() -> Mapping[str, str]:
 
 def resolve(word: str) -> str:
     """Return the IRI of a left operand, of a deprecated one its exact match."""
-    iri = expand(word, frozenset(map(bare, left_operands())))
+    iri = expand(word, _bare_names())
     return _deprecated().get(iri, iri)
+
+
+@cache
+def _bare_names() -> frozenset[str]:
+    """Return ODRL's left operands as they may be written without prefix, deprecated ones too."""
+    return frozenset(bare(iri) for iri in (*left_operands(), *_deprecated()) if iri.startswith(ODRL))
 
 
 # --- values ----------------------------------------------------------------------------------------------------------

@@ -181,7 +181,10 @@ class _Reader(Nodes):
             node = self.node(item, path, known)
             constraints, consequences = self.constraints(node), tuple(self.duties(node, "consequence"))
             targets, who = (list(self.entities(node, name)) or [ANY] for name in ("target", "assignee"))
-            for (action, how), (target, which), (assignee, whom) in product(self.actions(node, path), targets, who):
+            each = product(self.actions(node, path), targets, who)
+            for number, ((action, how), (target, which), (assignee, whom)) in enumerate(each):
+                if number and not self.count(path):
+                    return
                 refined = Refinements(how, which, whom)
                 uid = self.identifier(node)
                 yield Duty(action, constraints, self.place(path), uid, target, assignee, refined, consequences)

@@ -6,10 +6,11 @@ The whole language is taken here. What of it this connector also *enforces*, so 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 
 from connector.errors import Problem
 from connector.odrl.actions import actions
-from connector.odrl.check import numbered, problem, profiles
+from connector.odrl.check import MAX_PROBLEMS, numbered, problem, profiles
 from connector.odrl.language import FIRST_USE, LeftOperand, Source, left_operands, resolve
 from connector.odrl.model import AnyConstraint, Constraint, Duty, LogicalConstraint, Place, Policy, Rule, RuleKind
 from connector.odrl.terms import HDC, ODRL, OPERATORS, PROFILE, bare, nearest, short
@@ -21,9 +22,9 @@ UNITS = frozenset({"payAmount", "count", "absoluteSize", "resolution"})
 
 
 def understood(policy: Policy) -> list[Problem]:
-    """Return everything in `policy` that cannot be decided."""
+    """Return what in `policy` cannot be decided; of very much, the beginning."""
     rules = (found for rule, path in numbered(policy) for found in _rule(policy, rule, path))
-    return [*profiles(policy), *_own_actions(policy), *rules]
+    return list(islice(chain(profiles(policy), _own_actions(policy), rules), MAX_PROBLEMS))
 
 
 def _own_actions(policy: Policy) -> Iterator[Problem]:

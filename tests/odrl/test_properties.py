@@ -167,7 +167,8 @@ def test_a_permission_holds_until_the_instant_it_names_and_not_after(written: Do
     assert end is None or end > wanted.now
     last = end or wanted.now + timedelta(days=30)
     for step in (0.0, 0.3, 0.6, 0.999):
-        between = replace(wanted, now=wanted.now + (last - wanted.now) * step)
+        instants = (last - wanted.now) // timedelta(microseconds=1)  # rounded down: the end itself is not before the end
+        between = replace(wanted, now=wanted.now + timedelta(microseconds=int(instants * step)))
         assert evaluate.decide(compiled, between, State(used)).allowed
     if end is not None:
         assert not evaluate.decide(compiled, replace(wanted, now=end), State(used)).allowed
