@@ -80,3 +80,9 @@ def test_half_a_surrogate_pair_is_malformed_and_not_a_crash() -> None:
 @given(BASIC.get(type(negotiation().created_at), st.nothing()))
 def test_instants_keep_their_microseconds(moment: Any) -> None:
     assert from_micros(to_micros(moment)) == moment
+
+
+def test_a_process_of_before_there_were_other_versions_speaks_the_one_there_was() -> None:
+    row = json.loads(encode(negotiation()))
+    del row["protocol"]
+    assert decoder(Negotiation)(json.dumps(row)).protocol == "dataspace-protocol-http:2025-1"

@@ -62,6 +62,22 @@ async def test_a_negotiation_begins_and_shows_what_is_on_its_way(api: Rig) -> No
     assert queued.purpose == "https://w3id.org/dpv#ResearchAndDevelopment"
 
 
+@pytest.mark.parametrize(
+    "protocol, address, meant",
+    [
+        ("dataspace-protocol-http:2024/1", "http://p.example/protocol/2024/1", "dataspace-protocol-http:2024/1"),
+        ("dataspace-protocol-http:2024-1", "http://p.example/dsp/2024-1", "dataspace-protocol-http:2024/1"),
+        ("dataspace-protocol-http", "http://p.example/protocol", "dataspace-protocol-http"),
+        ("dataspace-protocol-http", "http://p.example/dsp/2025-1", "dataspace-protocol-http:2025-1"),
+    ],
+)
+async def test_a_negotiation_is_begun_in_the_version_asked_for(api: Rig, protocol: str, address: str, meant: str) -> None:
+    created = await api.ok("POST", NEGOTIATIONS, contract_request(protocol=protocol, counterPartyAddress=address))
+    assert (await api.ok("GET", f"{NEGOTIATIONS}/{created['@id']}"))["protocol"] == meant
+    [queued] = await api.store.read(lambda tx: tx.outbox.of_process(created["@id"]))
+    assert queued.protocol == meant
+
+
 async def test_the_counter_party_id_comes_before_the_assigner(api: Rig) -> None:
     created = await api.ok("POST", NEGOTIATIONS, contract_request(counterPartyId="urn:other"))
     assert (await api.ok("GET", f"{NEGOTIATIONS}/{created['@id']}"))["counterPartyId"] == "urn:other"
