@@ -205,6 +205,7 @@ async def test_callback_addresses_of_a_request_are_called_as_edc_calls_them(pair
     }  # fmt: skip
     begun = await pair.consumer.negotiations.request("odense", pair.address, await pair.offer("open"), callbacks=(callback,))
     done: Any = await until(pair.consumer.negotiations.get, begun.id, "FINALIZED")
+    await soon(lambda: len(receiver.sent) == 4)  # each process has its own order
     transfer = await pair.consumer.transfers.request(done.agreement_id, callbacks=(callback,))
     await until(pair.consumer.transfers.get, transfer.id, "STARTED")
     await soon(lambda: len(receiver.sent) == 5)
