@@ -216,6 +216,8 @@ class Transfers(Exchange[TransferProcess]):
         if now.ended or now.pending is not None:
             return now
         match self.decisions.transfer(unit.tx, before, now):
+            case Send(Kind.START) if now.state is State.STARTED:
+                return self._start_again(unit, now)
             case Send(kind):
                 return self._send(unit, now, kind)
             case End(code, detail):
@@ -266,9 +268,6 @@ class Transfers(Exchange[TransferProcess]):
                     self._startable(unit, t)
                 # the provider's data address is made when it is sent: `prepare`
                 message = TransferStart(id=new, consumer_pid=consumer, provider_pid=provider)
-                if t.state is State.STARTED:  # `_renewed` at the other side: it moves nothing, and nothing depends on it
-                    self.queue(unit, t, message)
-                    return t
             case Kind.SUSPEND:
                 why = (reason,) if reason else ()
                 message = TransferSuspension(
@@ -280,6 +279,13 @@ class Transfers(Exchange[TransferProcess]):
                 raise IllegalTransition(f"{kind} is not a message of a transfer process")
         committed = self.commit(unit, t, message)
         return self._flow(unit, committed) if kind is not Kind.START else committed
+
+    def _start_again(self, unit: Unit, t: TransferProcess) -> TransferProcess:
+        """Give the consumer that resumed a fresh data address (`_renewed` there): it moves nothing, nothing waits for it."""
+        self._startable(unit, t)
+        new, consumer, provider = self.desk.ids(), t.consumer_pid or "", t.provider_pid or ""
+        self.queue(unit, t, TransferStart(id=new, consumer_pid=consumer, provider_pid=provider))
+        return t
 
     def _startable(self, unit: Unit, t: TransferProcess) -> None:
         agreement = unit.tx.agreements.get(t.agreement_id)
