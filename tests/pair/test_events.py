@@ -92,6 +92,7 @@ async def test_a_subscriber_hears_a_whole_exchange_in_order_as_signed_cloud_even
         agreement = await pair.agreement("open")
         transfer = await pair.started(agreement)
         provided = (await pair.consumer.transfers.get(transfer)).peer_pid or ""
+        await until(pair.provider.transfers.get, provided, "STARTED")
         await pair.provider.transfers.suspend(provided, "a look")
         await until(pair.consumer.transfers.get, transfer, "SUSPENDED")
         await until(pair.provider.transfers.get, provided, "SUSPENDED")
@@ -139,6 +140,7 @@ async def test_a_slow_subscriber_holds_up_nobody_else(tmp_path: Path, receiver: 
         async with running(one, settings(tmp_path / "aarhus", "aarhus")) as pair:
             await pair.agreement("open")
             await soon(lambda: receiver.types == NEGOTIATED)
+            await soon(lambda: slow.calls)
             assert len(slow.calls) == 1
             assert slow.held is not None
             slow.held.set()
