@@ -15,13 +15,11 @@ from connector.cli.exits import Exit
 from connector.cli.output import JsonOption, problem_json
 from connector.odrl import evaluate
 from connector.odrl.decision import Decision
-from connector.odrl.kinds import Plain, shown
-from connector.odrl.language import left_operands
+from connector.odrl.kinds import Plain
+from connector.odrl.language import LeftOperand, left_operands, resolve
 from connector.odrl.model import Json
 from connector.odrl.operands import OPERANDS, State
 from connector.odrl.reasons import Reason
-from connector.odrl.terms import expand_curie
-from connector.odrl.values import literals
 
 app = typer.Typer(help="What a policy says, and what it decides.", no_args_is_help=True)
 
@@ -99,16 +97,13 @@ def _columns(columns: tuple[str, ...] | None) -> Json:
 
 
 def _reason(reason: Reason) -> Json:
-    left: Json = None
-    if isinstance(reason.left, tuple):
-        several = [_plain(value) for value in reason.left]
-        left = several[0] if len(several) == 1 else several
-    elif reason.left is not None:
-        left = str(reason.left)
-    right = reason.right
-    if reason.asked.constraint is not None:
-        texts = [expand_curie(text) for text, _ in literals(reason.asked.constraint)]
-        right = texts[0] if len(texts) == 1 else list[Json](texts)
+    left: Json = None if reason.left is None else str(reason.left)
+    right, constraint = reason.right, reason.asked.constraint
+    if constraint is not None:
+        operand = left_operands()[resolve(constraint.left)]
+        right = _one_or_list([_plain(operand, value) for value in operand.rights(constraint)])
+        if isinstance(reason.left, tuple):
+            left = _one_or_list([_plain(operand, value) for value in reason.left])
     return {
         "rule": reason.asked.uid or reason.rule,
         "kind": reason.asked.kind.value,
@@ -122,12 +117,16 @@ def _reason(reason: Reason) -> Json:
     }
 
 
-def _plain(value: Plain) -> Json:
+def _one_or_list(values: list[Json]) -> Json:
+    return values[0] if len(values) == 1 else values
+
+
+def _plain(operand: LeftOperand, value: Plain) -> Json:
     if isinstance(value, int):
         return value
     if isinstance(value, Decimal):
         return int(value) if value == int(value) else float(value)
-    return shown(value)
+    return operand.kind.iri(value)
 
 
 @app.command()

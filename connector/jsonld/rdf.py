@@ -36,6 +36,7 @@ class _Maker:
     def add(self, subject: str, predicate: str, object: Term, place: Place | None) -> None:
         self.about.setdefault(subject, {}).setdefault(predicate, {}).setdefault(object)
         if place is not None:
+            self.places.setdefault((subject, ""), place)
             self.places.setdefault((subject, predicate), place)
 
     def blank(self) -> str:

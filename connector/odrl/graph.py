@@ -17,7 +17,7 @@ from connector.odrl.terms import ODRL, RDF
 
 POLICIES = tuple(ODRL + name for name in ("Set", "Offer", "Agreement", "Policy"))
 FIRST, REST, NIL, TYPE = RDF + "first", RDF + "rest", RDF + "nil", RDF + "type"
-MAX_DEPTH = 200
+MAX_DEPTH = 100
 MAX_TREE = 100_000  # JSON nodes of one policy: a graph that refers to itself many times over would grow without end
 # Statements *about* a policy, which say nothing about what it permits.
 ANNOTATIONS = (
@@ -51,7 +51,10 @@ Place: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """`about[subject][predicate]` are the objects, `places` where each statement stands: line and column, from 1."""
+    """`about[subject][predicate]` are the objects, `places` where each statement stands: line and column, from 1.
+
+    The place of a node as a whole is under the empty predicate.
+    """
 
     file: str
     about: Mapping[str, Mapping[str, tuple[Term, ...]]]
@@ -83,9 +86,7 @@ class Graph:
             term = node[REST][0]
 
     def place(self, subject: str, predicate: str = "") -> Place | None:
-        if (subject, predicate) in self.places:
-            return self.places[subject, predicate]
-        return min((at for (node, _), at in self.places.items() if node == subject), default=None)
+        return self.places.get((subject, predicate)) or self.places.get((subject, ""))
 
     def invalid(self, code: str, message: str, subject: str = "", predicate: str = "") -> InvalidFiles:
         """Return an error at the statement about `subject`."""
@@ -108,7 +109,8 @@ class _Grower:
         place = self.graph.place(name) if above else self.graph.place(name, TYPE)
         if place is not None:
             self.places[path] = place
-        found: dict[str, Json] = {} if name.startswith("_:") else {"@id": name}
+        uids = self.graph.names(name, ODRL + "uid") if name.startswith("_:") else (name,)
+        found: dict[str, Json] = {"@id": uids[0]} if uids else {}
         for predicate, objects in self.graph.about.get(name, {}).items():
             if predicate == TYPE:
                 if not above:
@@ -165,8 +167,6 @@ def tree(graph: Graph, node: str) -> tuple[dict[str, Json], dict[Path, Place]]:
     grower = _Grower(graph)
     found = grower.node(node, (), ())
     assert isinstance(found, dict)
-    if node.startswith("_:") and (uids := graph.names(node, ODRL + "uid")):
-        found["@id"] = uids[0]
     said = found.get("@type")
     if isinstance(said, list) and len(said) > 1:  # a Set is also a Policy
         found["@type"] = [kind for kind in said if kind != ODRL + "Policy"]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import TypeAlias
 
 from connector.odrl.purposes import Vocabulary, places, purposes
@@ -72,6 +73,10 @@ class Kind:
     def below(self, left: Plain, right: Plain, world: World) -> bool | None:
         return self.same(left, right, world)
 
+    def iri(self, value: Plain) -> str:
+        """Return a value as it is written in RDF."""
+        return shown(value)
+
 
 @dataclass(frozen=True, slots=True)
 class Terms(Kind):
@@ -111,6 +116,20 @@ class Places(Terms):
 
     operators: tuple[str, ...] = (*EQUAL, *TREE, "lteq")
     vocabulary: Callable[[], Vocabulary] | None = places
+
+    def iri(self, value: Plain) -> str:
+        """Return the IRI of a place: inside, a country is its two letters."""
+        return _place_iris().get(str(value), str(value))
+
+
+@cache
+def _place_iris() -> Mapping[str, str]:
+    """Return for each place the Publications Office's IRI, DPV's for those that have none."""
+    known, found = places(), dict[str, str]()
+    for prefix in ("loc", "country"):
+        space = known.prefixes[prefix]
+        found |= {id: spelling for spelling, id in known.spellings.items() if spelling.startswith(space)}
+    return found
 
 
 @dataclass(frozen=True, slots=True)

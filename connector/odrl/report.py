@@ -127,7 +127,7 @@ def _values(of: Constraint, node: Seen) -> Iterator[Term]:
         return
     kind = left_operands()[resolve(of.left)].kind
     for value in node.left:
-        text = shown(value)
+        text = kind.iri(value)
         datatypes = {"Instants": "dateTime", "Numbers": "decimal", "Durations": "duration", "Intervals": "duration"}
         datatype = datatypes.get(type(kind).__name__)
         if datatype == "decimal" and text.lstrip("-").isdigit():

@@ -17,6 +17,7 @@ from connector.odrl.graph import Graph, Term
 from connector.odrl.sotw import REPORT
 from tests.odrl.worlds import PREFIXES, asking, limit, permission, policy, prohibition, state, value, where
 
+COUNTRY = "http://publications.europa.eu/resource/authority/country/"
 EUROPEAN = where(limit("odrl:spatial", "isPartOf", "loc:EU"))
 DANISH = policy(
     f"odrl:permission :p ; {prohibition(action='odrl:distribute')} . :p odrl:action odrl:use {EUROPEAN} ; "
@@ -59,7 +60,7 @@ def test_a_permit_says_why_and_what_is_to_be_done(tmp_path: Path) -> None:
     assert list(made) == ["decision", "because", "duties", "filters", "unknown"]
     spatial = next(reason for reason in made["because"] if reason["premise"] == "spatial")
     assert spatial == {
-        "rule": "urn:ex:p", "kind": "permission", "premise": "spatial", "left": "DK", "operator": "isPartOf",
+        "rule": "urn:ex:p", "kind": "permission", "premise": "spatial", "left": COUNTRY + "DNK", "operator": "isPartOf",
         "right": "https://w3id.org/dpv/loc#EU", "file": str(tmp_path / "p.ttl"), "line": spatial["line"],
         "text": spatial["text"],
     }  # fmt: skip
