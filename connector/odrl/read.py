@@ -181,7 +181,7 @@ class _Reader(Nodes):
             node = self.node(item, path, known)
             constraints, consequences = self.constraints(node), tuple(self.duties(node, "consequence"))
             targets, who = (list(self.entities(node, name)) or [ANY] for name in ("target", "assignee"))
-            each = product(self.actions(node, path), targets, who)
+            each = product(self.actions(node, path, of_duty=True), targets, who)
             for number, ((action, how), (target, which), (assignee, whom)) in enumerate(each):
                 if number and not self.count(path):
                     return
@@ -191,14 +191,15 @@ class _Reader(Nodes):
 
     # --- what a rule names -------------------------------------------------------------------------------------------
 
-    def actions(self, node: Node, path: Path) -> list[tuple[str, tuple[AnyConstraint, ...]]]:
+    def actions(self, node: Node, path: Path, *, of_duty: bool = False) -> list[tuple[str, tuple[AnyConstraint, ...]]]:
         value, at = node.get("action")
         before = len(self.problems)
         found = [one for item, where in self.items(value, at) if (one := self.action(item, where)) is not None]
         if not found and len(self.problems) == before:
-            if self.whole and value is None:
+            if self.whole and value is None and not of_duty:
                 return [("", ())]  # any action (11)
-            self.problem(path, "odrl-shape", "the rule has no action; write action: use")
+            what = "duty" if of_duty else "rule"
+            self.problem(path, "odrl-shape", f"the {what} has no action; write action: {'delete' if of_duty else 'use'}")
         return found
 
     def action(self, item: Json, path: Path) -> tuple[str, tuple[AnyConstraint, ...]] | None:

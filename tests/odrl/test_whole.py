@@ -287,6 +287,10 @@ def test_20_the_report_lets_a_duty_that_is_not_set_pass() -> None:
     assert "report:conditionReport" not in rule
 
 
+def test_24_a_duty_says_what_is_to_be_done() -> None:
+    assert "the duty has no action" in refused(policy("odrl:permission [ odrl:duty :d ] . :d odrl:target :asset"))
+
+
 # --- constraints -----------------------------------------------------------------------------------------------------
 
 
