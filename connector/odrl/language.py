@@ -19,6 +19,7 @@ from connector.assets import shipped
 from connector.odrl.kinds import KINDS, Duration, Kind, Levels, Plain
 from connector.odrl.model import Constraint
 from connector.odrl.operands import Proof, Request
+from connector.odrl.purposes import purposes
 from connector.odrl.terms import HDC, ODRL, bare, expand, expand_curie
 from connector.odrl.values import literals
 from connector.odrl.world import Counter, Given, Values, World
@@ -131,11 +132,10 @@ def lookup(operand: LeftOperand, constraint: Constraint, policy: str, rule: str 
 
 
 def declared_purposes(request: Request, world: World) -> Iterable[str]:
-    """Yield the purposes of the request as the state or it has them."""
-    for name in (ODRL + "purpose", "https://w3id.org/dpv#hasPurpose"):
-        operand = left_operands()[name]
-        found = lookup(operand, Constraint(name, "", None), "", None, refining=False)(request, world)
-        yield from map(str, found or ())
+    """Yield the purposes of the request as the state or it has them: each one, whatever stands beside it."""
+    for iri in (ODRL + "purpose", "https://w3id.org/dpv#hasPurpose"):
+        facts = (*world.about.get(request.assignee, {}).get(iri, ()), *world.values.get(iri, ()))
+        yield from (purposes().resolve(expand_curie(one.text)) for one in facts or request.context.get(iri, ()))
 
 
 def _parsed(kind: Kind, given: Iterable[Given], unit: str | None) -> tuple[Plain, ...] | None:

@@ -330,6 +330,11 @@ def test_25_a_purpose_that_the_law_forbids_is_denied_whatever_the_policy_says(wh
     assert "Article 54" in made.why()
 
 
+def test_25_a_forbidden_purpose_is_not_hidden_by_another_beside_it() -> None:
+    asks = asking(more="; " + value("odrl:purpose", "dpv:NoSuchPurpose", "dpv:Marketing"))
+    assert "Article 54" in decide(OPEN, asks).why()
+
+
 @pytest.mark.parametrize(
     "left, operator, right, why",
     [
