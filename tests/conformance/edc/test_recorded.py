@@ -1,6 +1,7 @@
 """What EDC 0.15.1 was recorded to send, replayed to our connector as a peer's messages: it reads every one of them.
 
-Messages are EDC's own (what was tried on EDC by hand is not), answers are all of them. The recordings of `../shared/peers/edc/wire` stay there.
+Messages are EDC's own (what was tried on EDC by hand is not), answers are all of them. The recordings stay where they are,
+in `../shared/peers/edc/wire`.
 """
 
 from __future__ import annotations
