@@ -112,6 +112,8 @@ class Negotiations(Exchange[Negotiation]):
                 raise IllegalTransition(f"{message.kind} is not for the {sender} to send")
             if before is None and process.state is not None:
                 return self._repeated(process, message)
+            if isinstance(message, ContractAgreement) and _agreed_before(process, message):
+                return self._agreed_again(unit, process, message)
             moved = self.take(unit, process, message)
             if moved is process:  # a repetition: the same answer again, nothing changes
                 return process
@@ -122,6 +124,22 @@ class Negotiations(Exchange[Negotiation]):
             return moved if after.ended and not moved.ended else after
 
         return await self.desk.run(work)
+
+    def _agreed_again(self, unit: Unit, process: Negotiation, message: ContractAgreement) -> Negotiation:
+        """Take the agreement that replaces one which its provider does not know we have; the state stays as it is.
+
+        EDC makes a new agreement for each try, so when our answer to the first is lost, only the last is one. It is held to
+        what was asked for like any other, and nothing is in force before the provider finalizes.
+        """
+        again = self._store_agreement(unit, process, message.agreement)
+        unit.tx.agreements.delete(process.agreement_id or "")
+        again = replace(again, seen=(*again.seen, message.id or ""), updated_at=unit.now)
+        unit.audit(f"{self.family}.received", again, message=message.kind, before=process.state, after=again.state)
+        step = self.decisions.negotiation(unit.tx, process, again.at(State.AGREED))
+        if isinstance(step, End):
+            again = self.end(unit, again, Cause(step.code, step.detail, again.role))
+        unit.tx.negotiations.put(again)
+        return again
 
     def _created(self, unit: Unit, caller: Participant, message: NegotiationMessage, protocol: str) -> Negotiation:
         """Return a negotiation that the peer begins, or the one it began with the same pid."""
@@ -336,3 +354,10 @@ class Negotiations(Exchange[Negotiation]):
 
     def settled(self, unit: Unit, before: Negotiation, now: Negotiation) -> Negotiation:
         return self._ended(unit, now)
+
+
+def _agreed_before(process: Negotiation, message: ContractAgreement) -> bool:
+    """Whether an agreement is another one than that which this consumer holds already, and has an id to know it by."""
+    waiting = process.role is Role.CONSUMER and process.state in (State.AGREED, State.VERIFIED)
+    known = (None, *process.seen, *process.declined)
+    return waiting and message.id not in known and message.agreement.uid != process.agreement_id

@@ -64,6 +64,30 @@ async def test_any_other_agreement_ends_the_negotiation_and_says_what_differs(
     assert not held.in_force
 
 
+async def again(bench: Bench, agreement: Policy) -> Negotiation:
+    """Let the peer agree once more, as EDC does when our answer to its agreement was lost."""
+    before = await answered_with(bench, AGREED)
+    message = ContractAgreement(id="urn:m:2", consumer_pid=before.id, provider_pid="urn:peer:1", agreement=agreement)
+    await bench.negotiations.receive(Participant("peer"), AGREE, before.id, message)
+    await bench.quiet()
+    return await bench.negotiations.get(before.id)
+
+
+async def test_a_provider_that_agrees_once_more_is_held_to_the_last_agreement(bench: Bench) -> None:
+    found = await again(bench, replace(AGREED, uid="urn:agreement:2"))
+    assert (found.state, found.agreement_id) == ("VERIFIED", "urn:agreement:2")
+    held = await bench.store.read(lambda tx: (tx.agreements.get("urn:agreement:1"), tx.agreements.get("urn:agreement:2")))
+    assert held[0] is None
+    assert held[1] is not None
+    assert not held[1].in_force
+
+
+async def test_a_provider_that_agrees_once_more_on_other_terms_ends_the_negotiation(bench: Bench) -> None:
+    ended = await again(bench, replace(NARROWER, uid="urn:agreement:2"))
+    assert ended.cause is not None
+    assert (ended.state, ended.cause.code) == ("TERMINATED", CauseCode.MISMATCH)
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_peers_are_called_over_http_and_https(bench: Bench, scheme: str) -> None:
     """DSP-009."""
