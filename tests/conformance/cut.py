@@ -74,7 +74,16 @@ class Person:
     def act(self, family: str, pid: str, name: str) -> None:
         services = {"negotiations": self.connector.negotiations, "transfers": self.connector.transfers}
         do = getattr(services[family], name)
-        self.later(lambda: do(pid, "as the script says") if name == "terminate" else do(pid))
+        acts: dict[str, Callable[[], Awaitable[object]]] = {
+            "terminate": lambda: do(pid, "as the script says"),
+            "counter": lambda: self.counter(pid),
+        }
+        self.later(acts.get(name, lambda: do(pid)))
+
+    async def counter(self, pid: str) -> None:
+        """Answer with the terms that are on the table: what the kit counts is the message."""
+        on_the_table = await self.connector.negotiations.get(pid)
+        await self.connector.negotiations.counter(pid, on_the_table.offer)
 
     def later(self, act: Callable[[], Awaitable[object]]) -> None:
         async def wait_and_act() -> None:

@@ -1,6 +1,7 @@
 """What the conformance kit expects of each dataset and agreement, as data; the kit's ids are in `tck/dsp/sample.properties`.
 
-A script is the moves of one negotiation or transfer: in this state, do that. Each move is made once and in its order; a
+A script is the moves of one negotiation or transfer: in this state, do that, as an operator would (`approve` agrees,
+accepts, verifies or finalizes, whichever the state asks for; `resume` starts). Each move is made once and in its order; a
 process without a move left does nothing, and the kit moves it.
 """
 
@@ -13,15 +14,15 @@ from connector.dsp.transfer import State as T
 
 Moves: TypeAlias = tuple[tuple[str, str], ...]
 
-AGREEING: Moves = ((N.REQUESTED, "agree"), (N.VERIFIED, "finalize"))
+AGREEING: Moves = ((N.REQUESTED, "approve"), (N.VERIFIED, "approve"))
 OFFERING: Moves = ((N.REQUESTED, "counter"),)
-ACCEPTING: Moves = ((N.OFFERED, "accept"),)
+ACCEPTING: Moves = ((N.OFFERED, "approve"),)
 
 NEGOTIATIONS: dict[str, Moves] = {
     # we are the provider: CN
     "ACN0101": OFFERING,
     "ACN0102": (*OFFERING, (N.REQUESTED, "terminate")),
-    "ACN0103": (*OFFERING, (N.ACCEPTED, "agree"), (N.VERIFIED, "finalize")),
+    "ACN0103": (*OFFERING, (N.ACCEPTED, "approve"), (N.VERIFIED, "approve")),
     "ACN0104": AGREEING,
     "ACN0201": ((N.REQUESTED, "terminate"),),
     "ACN0202": (),
@@ -29,22 +30,22 @@ NEGOTIATIONS: dict[str, Moves] = {
     "ACN0204": OFFERING,
     "ACN0205": (*OFFERING, (N.OFFERED, "terminate")),
     "ACN0206": (*OFFERING, (N.ACCEPTED, "terminate")),
-    "ACN0207": ((N.REQUESTED, "agree"), (N.VERIFIED, "terminate")),
+    "ACN0207": ((N.REQUESTED, "approve"), (N.VERIFIED, "terminate")),
     "ACN0301": AGREEING,
     "ACN0302": OFFERING,
     "ACN0303": OFFERING,
     "ACN0304": OFFERING,
     # we are the consumer: CN_C
-    "ACNC0101": (*ACCEPTING, (N.AGREED, "verify")),
+    "ACNC0101": (*ACCEPTING, (N.AGREED, "approve")),
     "ACNC0102": ((N.OFFERED, "counter"),),
     "ACNC0103": ((N.OFFERED, "terminate"),),
-    "ACNC0104": ((N.AGREED, "verify"),),
+    "ACNC0104": ((N.AGREED, "approve"),),
     "ACNC0201": (),
     "ACNC0202": ((N.REQUESTED, "terminate"),),
     "ACNC0203": ((N.AGREED, "terminate"),),
     "ACNC0204": (),
     "ACNC0205": ACCEPTING,
-    "ACNC0206": ((N.AGREED, "verify"),),
+    "ACNC0206": ((N.AGREED, "approve"),),
     "ACNC0301": (),
     "ACNC0302": (),
     "ACNC0303": (),
@@ -53,7 +54,7 @@ NEGOTIATIONS: dict[str, Moves] = {
     "ACNC0306": ACCEPTING,
 }
 
-STARTING: Moves = ((T.REQUESTED, "start"),)
+STARTING: Moves = ((T.REQUESTED, "resume"),)
 PAUSING: Moves = ((T.STARTED, "suspend"),)
 FINISHING: Moves = ((T.SUSPENDED, "resume"), (T.STARTED, "complete"))
 
