@@ -16,13 +16,13 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import load
 from benchmarks.load import Measured
-from benchmarks.subjects import Edc, Ours, Running, free_port
+from benchmarks.subjects import Edc, Ours, Running, Subject, free_port
 
 HERE = Path(__file__).parent
 BIG = 256 * 1024 * 1024
@@ -47,8 +47,11 @@ ROWS = (
     Row("loaded", "resident after all of the load below", "MiB", 100, None, False),
     Row("catalog-1", "catalogue, 1 dataset, at 16", "req/s", None, 10),
     Row("catalog-100", "catalogue, 100 datasets, at 16", "req/s", None, 50),
+    Row("catalog-1000", "catalogue of 1,000, a page of 100, at 16", "req/s", None, 50),
+    Row("catalog-10000", "catalogue of 10,000, a page of 100, at 16", "req/s", None, 50),
     Row("negotiation", "one negotiation to FINALIZED, p50", "ms", 25, None, False, 1),
     Row("negotiations", "negotiations at 20", "1/s", 150, 15),
+    Row("negotiations-100", "negotiations at 100", "1/s"),
     Row("transfer", "one transfer to STARTED, p50", "ms", 15, None, False, 1),
     Row("transfers", "transfers at 20", "1/s"),
     Row("pull-1k", "pull 1 KiB through the proxy, at 16", "req/s", None, 3),
@@ -68,6 +71,8 @@ class Size:
     many: int = 200
     pulls: int = 4
     starts: int = 3
+    crowd: int = 200
+    catalogues: tuple[int, ...] = (100, 1000, 10_000)
 
 
 @dataclass
@@ -104,6 +109,9 @@ async def measure(at: Running, size: Size, origin: str, files: Path | None) -> F
     note("negotiation", one, one.ms(0.5))
     many = await load.some(size.many, 20, lambda: pair.negotiate(offer, 0.05))
     note("negotiations", many, many.rate)
+    if size.crowd:
+        crowd = await load.some(size.crowd, 100, lambda: pair.negotiate(offer, 0.25))
+        note("negotiations-100", crowd, crowd.rate)
     agreement = await pair.agreement(offer)
     one = await load.some(size.singles, 1, lambda: pair.transfer("a-0", agreement, 0.002))
     note("transfer", one, one.ms(0.5))
@@ -117,9 +125,12 @@ async def measure(at: Running, size: Size, origin: str, files: Path | None) -> F
     if files is not None:
         await pair.publish("file", 1, {"type": "File", "path": str(files / "256m")})
         await pulled("pull-file", "file-0")
-    await pair.publish("a", 99, {"type": "HttpData", "baseUrl": f"{origin}/1k"}, first=1)
-    await rate("catalog-100", lambda: pair.catalog(100))
     values["loaded"] = load.resident(at.pids.values())
+    there = 1
+    for count in size.catalogues:
+        await pair.publish("a", count - there, {"type": "HttpData", "baseUrl": f"{origin}/1k"}, first=there)
+        there = count
+        await rate(f"catalog-{count}", lambda: pair.catalog(100))
     span = time.perf_counter() - began
     used = load.cpu([*at.pids.values(), os.getpid()]) - ours
     others = max(0.0, load.busy() - busy - used) / (span * (os.cpu_count() or 1))
@@ -148,13 +159,18 @@ async def run(size: Size, *, edc: bool) -> dict[str, Figures]:
         (served / "256m").write_bytes(os.urandom(BIG))
         async with origin(served) as url:
             starts = []
+            us, them = Ours(), Edc(tuned=True)
             for n in range(size.starts - 1):
-                async with Ours().running(root / f"start-{n}") as at:
-                    starts.append(at.seconds_to_ready)
-            for subject in [Ours(), *([Edc(tuned=True)] if edc else [])]:
+                async with us.start("provider", root / f"start-{n}") as alone:
+                    starts.append(alone.seconds)
+            mixed = replace(size, catalogues=(100,), crowd=0)
+            subjects = [(Subject(us, us), size)]
+            if edc:
+                subjects += [(Subject(them, them), size), (Subject(us, them), mixed), (Subject(them, us), mixed)]
+            for n, (subject, much) in enumerate(subjects):
                 print(f"measuring {subject.name} ...", file=sys.stderr)
-                async with subject.running(root / "run") as at:
-                    found[subject.name] = await measure(at, size, url, served if subject.files else None)
+                async with subject.running(root / f"run-{n}") as at:
+                    found[subject.name] = await measure(at, much, url, served if subject.provider.files else None)
             ours = found[Ours.name].values
             ours["start"] = statistics.median([*starts, ours["start"]])
     return found
@@ -166,8 +182,8 @@ async def run(size: Size, *, edc: bool) -> dict[str, Figures]:
 def table(found: dict[str, Figures]) -> str:
     ours = found[Ours.name].values
     other = next((figures.values for name, figures in found.items() if name != Ours.name), {})
-    names = list(found)
-    lines = [f"| what | {' | '.join(names)} | ratio | goal | |", "|" + " --- |" * (len(names) + 4)]
+    names = [name.replace(" to ", " provides, ") + (" consumes" if " to " in name else "") for name in found]
+    lines = [f"| what | {' | '.join(names)} | ratio of the first two | goal | |", "|" + " --- |" * (len(names) + 4)]
     for row in ROWS:
         shown = [_number(figures.values.get(row.key), row) for figures in found.values()]
         mine, theirs = ours.get(row.key), other.get(row.key)
@@ -232,7 +248,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the time; for a look, not for the record")
     parser.add_argument("--only-us", action="store_true", help="without EDC")
     asked = parser.parse_args()
-    size = Size(seconds=1, warm=0.3, singles=5, many=20, pulls=1, starts=1) if asked.quick else Size()
+    quick = Size(1, 0.3, singles=5, many=20, pulls=1, starts=1, crowd=0, catalogues=(100,))
+    size = quick if asked.quick else Size()
     why_alone = "it was not asked for" if asked.only_us else Edc.missing()
     written = report(asyncio.run(run(size, edc=why_alone is None)), why_alone)
     if not asked.quick:

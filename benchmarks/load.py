@@ -73,12 +73,17 @@ class Pair:
             "/contractdefinitions", "ContractDefinition", f"{name}-cd", accessPolicyId=f"{name}-policy",
             contractPolicyId=f"{name}-policy", assetsSelector=[selector],
         )  # fmt: skip
-        for i in range(first, first + count):
-            await self._provide(
-                "/assets", "Asset", f"{name}-{i}",
-                properties={"name": f"asset {i}", "benchset": name, "contenttype": "application/octet-stream"},
-                dataAddress={"@type": "DataAddress", **address},
-            )  # fmt: skip
+        left = iter(range(first, first + count))
+
+        async def worker() -> None:
+            for i in left:
+                await self._provide(
+                    "/assets", "Asset", f"{name}-{i}",
+                    properties={"name": f"asset {i}", "benchset": name, "contenttype": "application/octet-stream"},
+                    dataAddress={"@type": "DataAddress", **address},
+                )  # fmt: skip
+
+        await asyncio.gather(*(worker() for _ in range(8)))
 
     async def _provide(self, path: str, kind: str, id: str, **body: object) -> None:
         await self.post(self.provider_management + path, {"@type": kind, "@id": id, **body}, (200, 409))

@@ -11,7 +11,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from connector.identity.keys import Keys
 
 HERE = Path(__file__).parent
 CACHE = HERE.parent / ".cache" / "edc"
-ROLES = ("provider", "consumer")
+RUN = HERE.parent / "tests" / "conformance" / "edc" / "run.sh"
 
 
 @dataclass
@@ -34,11 +34,47 @@ class Running:
     seconds_to_ready: float  # the provider's
 
 
-class Subject(Protocol):
+@dataclass
+class Started:
+    """One connector that runs; `protocol` is its DSP base of 2025-1."""
+
+    management: str
+    protocol: str
+    pid: int
+    seconds: float  # until it was ready
+
+
+class Kind(Protocol):
+    """A connector that can be started in either role."""
+
     name: str
     files: bool  # whether it serves files itself
 
-    def running(self, folder: Path) -> AsyncIterator[Running]: ...
+    def start(self, role: str, folder: Path) -> AbstractAsyncContextManager[Started]: ...
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Who provides and who consumes."""
+
+    provider: Kind
+    consumer: Kind
+
+    @property
+    def name(self) -> str:
+        if self.provider is self.consumer:
+            return self.provider.name
+        return f"{self.provider.name} to {self.consumer.name}"
+
+    @asynccontextmanager
+    async def running(self, folder: Path) -> AsyncIterator[Running]:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+            self.provider.start("provider", folder) as provider,
+            self.consumer.start("consumer", folder) as consumer,
+        ):
+            pair = Pair(http, provider.management, consumer.management, provider.protocol)
+            yield Running(pair, {"provider": provider.pid, "consumer": consumer.pid}, provider.seconds)
 
 
 def free_port(count: int = 1) -> int:
@@ -59,30 +95,21 @@ class Ours:
     name, files = "this connector", True
 
     @asynccontextmanager
-    async def running(self, folder: Path) -> AsyncIterator[Running]:
-        ports: dict[str, int] = {}
-        processes: dict[str, Process] = {}
-        taken = 0.0
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-            try:
-                for role in ROLES:
-                    ports[role] = free_port(2)
-                    self.write(folder / role, role, ports[role])
-                    began = time.perf_counter()
-                    processes[role] = await asyncio.create_subprocess_exec(
-                        sys.executable, "-m", "connector.cli", "serve", str(folder / role),
-                        stdout=(folder / f"{role}.out").open("wb"), stderr=(folder / f"{role}.log").open("wb"),
-                    )  # fmt: skip
-                    await _ready(http, processes[role], f"http://127.0.0.1:{ports[role] + 1}/health/ready")
-                    taken = taken or time.perf_counter() - began
-                management = {role: f"http://127.0.0.1:{port + 1}/management/v3" for role, port in ports.items()}
-                pair = Pair(
-                    http, management["provider"], management["consumer"], f"http://127.0.0.1:{ports['provider']}/dsp/2025-1"
-                )
-                yield Running(pair, {role: process.pid for role, process in processes.items()}, taken)
-            finally:
-                for process in processes.values():
-                    await _stop(process)
+    async def start(self, role: str, folder: Path) -> AsyncIterator[Started]:
+        port = free_port(2)
+        self.write(folder / role, role, port)
+        began = time.perf_counter()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "connector.cli", "serve", str(folder / role),
+            stdout=(folder / f"{role}.out").open("wb"), stderr=(folder / f"{role}.log").open("wb"),
+        )  # fmt: skip
+        try:
+            await _ready(process, f"http://127.0.0.1:{port + 1}/health/ready")
+            seconds = time.perf_counter() - began
+            base = f"http://127.0.0.1:{port}/dsp/2025-1"
+            yield Started(f"http://127.0.0.1:{port + 1}/management/v3", base, process.pid, seconds)
+        finally:
+            await _stop(process)
 
     def write(self, folder: Path, role: str, port: int) -> None:
         for name in ("policies", "catalog"):
@@ -110,41 +137,27 @@ class Edc:
         return f"no {', '.join(lacking)} here" if lacking else None
 
     @asynccontextmanager
-    async def running(self, folder: Path) -> AsyncIterator[Running]:
+    async def start(self, role: str, folder: Path) -> AsyncIterator[Started]:
         env = os.environ | {"EDC_HOME": str(CACHE)} | ({"EDC_ITER_MS": "10"} if self.tuned else {})
-        bases = {"provider": free_port(6)}
-        bases["consumer"] = bases["provider"] + 100
-        scripts: list[Process] = []
-        told: dict[str, str] = {}
+        base = free_port(6)
+        script = await asyncio.create_subprocess_exec(
+            "bash", str(RUN), role, str(base), env=env, stdout=PIPE, start_new_session=True
+        )
         try:
-            for role in ROLES:
-                script = await asyncio.create_subprocess_exec(
-                    "bash",
-                    str(HERE.parent / "tests" / "conformance" / "edc" / "run.sh"),
-                    role,
-                    str(bases[role]),
-                    env=env,
-                    stdout=PIPE,
-                    start_new_session=True,
-                )
-                scripts.append(script)
-                assert script.stdout is not None
-                async with asyncio.timeout(600):  # the first time, its jars are resolved
-                    told[role] = (await script.stdout.readline()).decode()
-            if not all(line.startswith("ready") for line in told.values()):
+            assert script.stdout is not None
+            async with asyncio.timeout(600):  # the first time, its jars are resolved
+                told = (await script.stdout.readline()).decode()
+            if not told.startswith("ready"):
                 raise RuntimeError(f"EDC did not start: {told}")
-            pids = {role: int(line.split("pid ")[1].rstrip(")\n")) for role, line in told.items()}
-            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-                at = {role: f"http://127.0.0.1:{base + 1}/management/v3" for role, base in bases.items()}
-                dsp = f"http://127.0.0.1:{bases['provider'] + 2}/protocol/2025-1"
-                yield Running(Pair(http, at["provider"], at["consumer"], dsp), pids, float(told["provider"].split()[1]))
+            pid = int(told.split("pid ")[1].rstrip(")\n"))
+            protocol = f"http://127.0.0.1:{base + 2}/protocol/2025-1"
+            yield Started(f"http://127.0.0.1:{base + 1}/management/v3", protocol, pid, float(told.split()[1]))
         finally:
-            for script in scripts:
-                await _stop(script)
+            await _stop(script)
 
 
-async def _ready(http: aiohttp.ClientSession, process: Process, url: str) -> None:
-    async with asyncio.timeout(60):
+async def _ready(process: Process, url: str) -> None:
+    async with aiohttp.ClientSession() as http, asyncio.timeout(60):
         while process.returncode is None:
             try:
                 async with http.get(url) as answer:
