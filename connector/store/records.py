@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -55,7 +54,6 @@ def encode(value: object) -> str:
         raise Malformed(f"this cannot be stored as JSON: {error}") from error
 
 
-@cache
 def decoder(kind: type[R]) -> Callable[[str], R]:
     """Return the function that reads JSON text as a `kind`.
 
