@@ -3,7 +3,8 @@
 No polling: `hand` starts what was just committed; a single loop sleeps until the next retry or deadline. Statuses: 2xx
 taken; 409, 408, 425, 429, 5xx and no answer: again (a 409 on an agreement is a race at the peer, not a refusal); 401,
 403, 404: again a few times (a key is being rotated, a peer is starting); every other 4xx, and the 404 of an unknown offer
-or agreement: refused. A promise (dsp.process, rule 4) is undone only by an answer about the process: a peer that does not
+or agreement: refused. The 400 of a termination is tried again too: EDC answers so while it has not yet read our answer to
+its own request, and would wait for ever. A promise (dsp.process, rule 4) is undone only by an answer about the process: a peer that does not
 know *us* any more (401, 403) may have taken it before. A peer that lets us wait fills its own lanes, never those of others.
 """
 
@@ -22,7 +23,7 @@ import structlog
 from connector.config import Delivering
 from connector.dsp import codec
 from connector.dsp.messages import Ack, Message
-from connector.dsp.process import PROMISES
+from connector.dsp.process import PROMISES, TERMINATIONS
 from connector.errors import Malformed, PeerError, Unavailable
 from connector.observe import Metrics, correlation_id
 from connector.ports import Answer, Clock, Envelope, Identity, Peers, Store
@@ -182,6 +183,7 @@ class Delivery:
         detail += f": {'; '.join(reasons)}" if reasons else ""
         again = answer.status in AGAIN or answer.status >= 500
         few = AGAIN_A_FEW_TIMES - {404} if _creates(envelope.message) else AGAIN_A_FEW_TIMES
+        few |= {400} if envelope.kind in TERMINATIONS else set()
         again = again or (answer.status in few and envelope.attempts + 1 < A_FEW)
         again = again or (answer.status in (401, 403) and _promised(envelope))
         return self._again(envelope, answer.status, detail) if again else Refused(code, detail)

@@ -154,3 +154,14 @@ async def test_a_message_for_another_participants_process_finds_nothing(bench: B
     with pytest.raises(NotFound):
         await bench.negotiations.receive(Participant("stranger"), endpoint, pid, message)
     assert (await bench.negotiations.get(pid)).state == "REQUESTED"
+
+
+async def test_a_termination_that_comes_too_early_for_the_peer_is_sent_again(bench: Bench) -> None:
+    """EDC refuses it with 400 while it has not yet read our answer to its request; without a second try it waits for ever."""
+    pid = await begun(bench)
+    await bench.quiet()
+    bench.peers.reply = answers(error(400, "too early"), Answer(200, b""))
+    await bench.negotiations.terminate(pid, "changed our mind")
+    await bench.wait(1)
+    assert bench.peers.types == ["ContractRequestMessage", *["ContractNegotiationTerminationMessage"] * 2]
+    assert await bench.store.read(lambda tx: tx.outbox.depth()) == 0

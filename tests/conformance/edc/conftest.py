@@ -11,7 +11,8 @@ from tests.conformance.edc.sides import VERSIONS, Case, Side
 
 DIRECTIONS = ("edc-from-us", "we-from-edc")
 CASES = [pytest.param((version, way), id=f"{version.name}-{way}") for version in VERSIONS for way in DIRECTIONS]
-GREEN, RED, NONE = "green", "RED", "-"
+GREEN, AGAIN, RED, NONE = "green", "green*", "RED", "-"
+TRIES = 2  # more, after a failure: EDC loses exchanges of its own; a cell says when it took more than one
 
 
 @pytest.fixture(scope="session")
@@ -69,11 +70,14 @@ class Table:
             scenario = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", " ")
             version, way = callspec.params["case"]
             self.places[item.nodeid] = scenario, f"{version.name} {way}"
+            item.add_marker(pytest.mark.flaky(reruns=TRIES, reruns_delay=1))
 
     def note(self, report: pytest.TestReport) -> None:
         if (at := self.places.get(report.nodeid)) is None:
             return
-        if report.failed:
+        if report.outcome == "rerun":
+            self.cells[at] = AGAIN
+        elif report.failed:
             self.cells[at] = RED
         elif report.when == "call" and report.passed:
             self.cells.setdefault(at, GREEN)
@@ -88,6 +92,8 @@ class Table:
             for scenario in scenarios:
                 row = (self.cells.get((scenario, f"{version.name} {way}"), NONE) for version in VERSIONS)
                 yield f"{scenario:{wide}}  " + "  ".join(f"{cell:>6}" for cell in row)
+        if AGAIN in self.cells.values():
+            yield f"{AGAIN}: not at the first try"
 
 
 TABLE = Table()
