@@ -157,7 +157,7 @@ async def test_a_message_for_another_participants_process_finds_nothing(bench: B
 
 
 async def test_a_termination_that_comes_too_early_for_the_peer_is_sent_again(bench: Bench) -> None:
-    """EDC refuses it with 400 while it has not read our answer to its request; without a second try it waits for ever."""
+    """A peer that has not read our answer to its request may refuse it with 400; without a second try it waits for ever."""
     pid = await begun(bench)
     await bench.quiet()
     bench.peers.reply = answers(error(400, "too early"), Answer(200, b""))

@@ -12,7 +12,7 @@ from tests.conformance.edc.sides import VERSIONS, Case, Side
 DIRECTIONS = ("edc-from-us", "we-from-edc")
 CASES = [pytest.param((version, way), id=f"{version.name}-{way}") for version in VERSIONS for way in DIRECTIONS]
 GREEN, AGAIN, RED, NONE = "green", "green*", "RED", "-"
-TRIES = 2  # more, after a failure: EDC loses exchanges of its own; a cell says when it took more than one
+TRIES = 2  # more, after a failure: about one cell in a run fails once, not yet diagnosed; the table says which
 
 
 @pytest.fixture(scope="session")
