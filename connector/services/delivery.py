@@ -3,10 +3,10 @@
 No polling: `hand` starts what was just committed; a single loop sleeps until the next retry or deadline. Statuses: 2xx
 taken; 409, 408, 425, 429, 5xx and no answer: again (a 409 on an agreement is a race at the peer, not a refusal); 401,
 403, 404: again a few times (a key is being rotated, a peer is starting); every other 4xx, and the 404 of an unknown offer
-or agreement: refused. The 400 of a termination is tried again too: a peer that has not yet read
-our answer to its own request may refuse it, and would wait for ever. A promise (dsp.process, rule 4) is undone only by an answer about the process: a
-peer that does not know *us* any more (401, 403) may have taken it before. A peer that lets us wait fills its own lanes,
-never those of others.
+or agreement: refused. The 400 of a termination is tried again too: a peer that has not yet read our answer to its own
+request may refuse it, and would wait for ever. A promise (dsp.process, rule 4) is undone only by an answer about the
+process: a peer that does not know *us* any more (401, 403) may have taken it before. A peer that lets us wait fills its own
+lanes, never those of others.
 """
 
 from __future__ import annotations
